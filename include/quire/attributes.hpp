@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// What a leaf says besides where it leads, independent of any format's bits.
+#pragma once
+
+#include <cstdint>  // uint8_t
+
+namespace quire {
+
+// A set of rights.
+struct permissions {
+  std::uint8_t bits = 0;
+
+  [[nodiscard]] constexpr bool contains(permissions other) const noexcept { return (bits & other.bits) == other.bits; }
+  friend constexpr permissions operator|(permissions a, permissions b) noexcept {
+    return {static_cast<std::uint8_t>(a.bits | b.bits)};
+  }
+  friend constexpr permissions operator&(permissions a, permissions b) noexcept {
+    return {static_cast<std::uint8_t>(a.bits & b.bits)};
+  }
+  friend constexpr permissions operator-(permissions a, permissions b) noexcept {
+    return {static_cast<std::uint8_t>(a.bits & ~b.bits)};
+  }
+  friend constexpr bool operator==(permissions, permissions) noexcept = default;
+};
+
+inline constexpr permissions no_access{0};
+inline constexpr permissions readable{1};
+inline constexpr permissions writable{2};
+inline constexpr permissions executable{4};
+inline constexpr permissions read_write = readable | writable;
+inline constexpr permissions read_execute = readable | executable;
+inline constexpr permissions all_access = readable | writable | executable;
+
+enum class memory_type : std::uint8_t { normal, non_cacheable, device };
+
+// `may_write` is the software bit "may become writable": the host page behind the leaf is writable, so a write fault
+// may be answered by setting the write permission alone. A writable leaf always has it. `accessed` and `dirty` are
+// the state of the leaf's own bits, where the format has them; a format without a dirty bit refuses `dirty`.
+// `software` is for the owner of the table; how many of its low bits exist is the format's fact software_bits.
+struct attributes {
+  permissions allowed{};
+  bool may_write = false;
+  memory_type memory = memory_type::normal;
+  bool accessed = true;
+  bool dirty = false;
+  std::uint8_t software = 0;
+
+  friend constexpr bool operator==(const attributes&, const attributes&) noexcept = default;
+};
+
+}  // namespace quire

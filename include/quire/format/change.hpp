@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Changes of an entry as bit masks: polarity is the format's business, so that one loop serves every format.
+#pragma once
+
+namespace quire {
+
+// A question about an entry: do the bits of `mask` read `value`?
+template <class Word>
+struct entry_test {
+  Word mask;
+  Word value;
+
+  [[nodiscard]] constexpr bool operator()(Word entry) const noexcept { return (entry & mask) == value; }
+};
+
+// A change of the entries that answer `applies_to` with yes; it keeps every bit it was not asked to touch.
+template <class Word>
+struct entry_change {
+  entry_test<Word> applies_to;
+  Word keep;  // and-mask
+  Word set;   // or-mask
+
+  [[nodiscard]] constexpr Word operator()(Word entry) const noexcept {
+    return applies_to(entry) ? static_cast<Word>((entry & keep) | set) : entry;
+  }
+};
+
+}  // namespace quire

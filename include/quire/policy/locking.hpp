@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// Locking policy: who may be at work on a table at the same time. The lock itself lives outside the table.
+//
+//   none                 one thread, or constant evaluation.
+//   exclusive<Mutex>     one holder at a time; nobody else touches entries, but the hardware may (accessed, dirty).
+//   shared<RwMutex>      the read side may add rights to, or age, one existing page leaf: compare-exchange on that entry
+//                        and nothing else. Everything structural, every protection and every harvest is the write side.
+//
+// Requires of Mutex: lock(), unlock(). Of RwMutex: also lock_shared(), unlock_shared(). Optional: is_contended(), asked
+// by long operations at their yield points; assert_held(), called where a caller says that it already holds the lock.
+//
+// The order of "mark dirty" and "make writable" follows from the policy: under all of these the harvest excludes the
+// read side, so a page is marked dirty first, and an observer that sees the write permission sees the mark.
+#pragma once
+
+#include <concepts>  // same_as
+
+namespace quire {
+
+template <class L>
+concept lockable = requires(L& lock) {
+  lock.lock();
+  lock.unlock();
+};
+template <class L>
+concept shared_lockable = lockable<L> && requires(L& lock) {
+  lock.lock_shared();
+  lock.unlock_shared();
+};
+
+enum class dirty_order : unsigned char { mark_then_grant, grant_then_mark };
+
+namespace locking {
+
+struct none {
+  using mutex = void;
+  static constexpr bool has_read_side = false;
+  static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
+};
+
+template <lockable Mutex>
+struct exclusive {
+  using mutex = Mutex;
+  static constexpr bool has_read_side = false;
+  static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
+};
+
+template <shared_lockable RwMutex>
+struct shared {
+  using mutex = RwMutex;
+  static constexpr bool has_read_side = true;
+  static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
+};
+
+}  // namespace locking
+
+template <class L>
+concept locking_policy = requires {
+  typename L::mutex;
+  { L::has_read_side } -> std::convertible_to<bool>;
+  { L::fast_path_order } -> std::convertible_to<dirty_order>;
+};
+
+// Says that the caller holds the lock already and keeps it.
+struct already_held_t {};
+inline constexpr already_held_t already_held{};
+
+static_assert(locking_policy<locking::none> && !locking_policy<int>);
+
+}  // namespace quire

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// All policies of a table in one struct. Derive from it and hide what differs; name the derived struct, and symbols stay
+// short:
+//
+//   struct my_kernel : quire::policies {
+//     using locking = quire::locking::shared<my_rwlock>;
+//     my_tables tables;
+//     my_shootdown invalidation;
+//   };
+//   quire::page_table<quire::riscv::sv39x4, my_kernel> guest{my_kernel{...}};
+#pragma once
+
+#include <quire/format/concept.hpp>       // pte_format
+#include <quire/policy/invalidation.hpp>  // invalidation_policy
+#include <quire/policy/locking.hpp>       // locking_policy
+#include <quire/policy/maintenance.hpp>   // maintenance_policy
+#include <quire/policy/memory.hpp>        // memory_policy
+#include <quire/policy/reclaim.hpp>       // reclaim_policy
+#include <quire/policy/table_source.hpp>  // root_source
+#include <quire/policy/update.hpp>        // update::policy
+#include <quire/policy/yield.hpp>         // yield_policy
+
+namespace quire {
+
+struct policies {
+  using locking = locking::none;
+  using update = update::as_format_needs;
+  [[no_unique_address]] direct_memory memory{};
+  [[no_unique_address]] no_maintenance maintenance{};
+  [[no_unique_address]] no_tables tables{};
+  [[no_unique_address]] no_invalidation invalidation{};
+  [[no_unique_address]] immediate_reclaim reclaim{};
+  [[no_unique_address]] never_yield yield{};
+};
+
+// One named concept per member, so that a mistake is reported by the name of what is missing.
+template <class P, class Format>
+concept has_memory = memory_policy<decltype(P::memory), typename Format::word>;
+template <class P>
+concept has_maintenance = maintenance_policy<decltype(P::maintenance)>;
+template <class P>
+concept has_tables = root_source<std::remove_reference_t<decltype(P::tables)>>;
+template <class P>
+concept has_invalidation = invalidation_policy<std::remove_reference_t<decltype(P::invalidation)>>;
+template <class P>
+concept has_reclaim = reclaim_policy<std::remove_reference_t<decltype(P::reclaim)>, std::remove_reference_t<decltype(P::tables)>>;
+template <class P>
+concept has_yield = yield_policy<std::remove_reference_t<decltype(P::yield)>>;
+template <class P>
+concept has_locking = locking_policy<typename P::locking>;
+template <class P, class Format>
+concept has_update = update::policy<typename P::update, Format> &&
+                     (!Format::facts.break_before_make || update::breaks<typename P::update, Format>) &&
+                     (Format::facts.faults_retry || !update::breaks<typename P::update, Format>);
+
+template <class P, class Format>
+concept policies_for = has_memory<P, Format> && has_maintenance<P> && has_tables<P> && has_invalidation<P> && has_reclaim<P> &&
+                       has_yield<P> && has_locking<P> && has_update<P, Format>;
+
+static_assert(policies_for<policies, format_archetype>);
+
+}  // namespace quire
