@@ -40,6 +40,7 @@ using table_address = address<struct table_address_kind>;    // where a table li
 // Errors: a range that is empty, reversed or wraps remembers so; every operation rejects it by that name.
 class input_range {
  public:
+  constexpr input_range() noexcept = default;  // an empty range
   [[nodiscard]] static constexpr input_range half_open(input_address first, input_address end) noexcept {
     if (end == first) return {first, first, errc::empty_range};
     if (end < first) return {first, first, errc::range_overflow};
@@ -70,9 +71,9 @@ class input_range {
   constexpr input_range(input_address first, input_address last, errc defect) noexcept
       : first_(first), last_(last), defect_(defect) {}
 
-  input_address first_;
-  input_address last_;
-  errc defect_;
+  input_address first_{};
+  input_address last_{};
+  errc defect_ = errc::empty_range;
 };
 
 }  // namespace quire

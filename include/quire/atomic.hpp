@@ -3,6 +3,8 @@
 // are words of memory that nobody constructed; so the compiler's builtins are wrapped here, and nowhere else.
 #pragma once
 
+#include <type_traits>  // is_constant_evaluated
+
 #include <quire/contract.hpp>  // QUIRE_INLINE
 
 namespace quire {
@@ -46,7 +48,9 @@ template <class T>
 QUIRE_INLINE T fetch_add(T* at, T amount, order o) noexcept {
   return __atomic_fetch_add(at, amount, static_cast<int>(o));
 }
-QUIRE_INLINE void fence(order o) noexcept { __atomic_thread_fence(static_cast<int>(o)); }
+QUIRE_INLINE constexpr void fence(order o) noexcept {
+  if (!std::is_constant_evaluated()) __atomic_thread_fence(static_cast<int>(o));
+}
 
 }  // namespace atomic
 }  // namespace quire

@@ -54,8 +54,10 @@ struct gstage {
 
   [[nodiscard]] static constexpr unsigned group_sizes(int level) noexcept { return level >= 0 && level < Levels ? 1U : 0U; }
 
-  [[nodiscard]] static constexpr entry_kind kind_of(word entry, int) noexcept {
-    if ((entry & v) != 0) return (entry & (r | w | x)) != 0 ? entry_kind::leaf : entry_kind::table;
+  // A pointer at level 0 faults like an entry that is not valid.
+  [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
+    if ((entry & v) != 0)
+      return (entry & (r | w | x)) != 0 ? entry_kind::leaf : level > 0 ? entry_kind::table : entry_kind::marker;
     return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
   }
   [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept {

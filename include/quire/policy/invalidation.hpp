@@ -3,6 +3,8 @@
 //
 //   add(request)   issue it now or keep it; the caches need not have obeyed when it returns.
 //   complete()     everything added so far is issued and obeyed by every CPU that could hold a translation.
+//   local(request) rights were added: obeyed by the calling CPU when it returns. The one call that the read side makes, so
+//                  several CPUs may be in it at once, beside anything else.
 // An operation adds what it changed, one request where it can, and none when nothing changed. A session completes before
 // it lets go of its lock, and an operation that hands memory back, or breaks before it makes, completes by itself.
 #pragma once
@@ -34,12 +36,14 @@ struct invalidation_request {
 template <class I>
 concept invalidation_policy = requires(I& i, const invalidation_request& request) {
   { i.add(request) } -> std::same_as<void>;
+  { i.local(request) } -> std::same_as<void>;
   { i.complete() } -> std::same_as<void>;
 };
 
 // For tables that no hardware walks.
 struct no_invalidation {
   constexpr void add(const invalidation_request&) noexcept {}
+  constexpr void local(const invalidation_request&) noexcept {}
   constexpr void complete() noexcept {}
 };
 
@@ -68,6 +72,7 @@ class batching_invalidation {
     backend_.complete();
     pending_ = false;
   }
+  constexpr void local(const invalidation_request& request) noexcept { backend_.local(request); }
   [[nodiscard]] constexpr bool pending() const noexcept { return pending_; }
   [[nodiscard]] constexpr Backend& backend() noexcept { return backend_; }
 

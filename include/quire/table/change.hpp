@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// One change of attributes over a range: what protect, write_protect and the accessed and dirty bits have in common.
+#pragma once
+
+#include <cstddef>  // size_t
+
+#include <quire/table/entry.hpp>  // change_entries
+
+namespace quire {
+
+// Called as report(input address, bytes) for every leaf entry that was found dirty.
+struct nothing_reported {
+  constexpr void operator()(input_address, std::uint64_t) const noexcept {}
+};
+
+// Whether "writable" and "dirty" share bits (arm64's hardware dirty bit): then taking the write permission away takes the
+// dirty state with it, and whoever does so must say where it goes.
+template <pte_format Format>
+inline constexpr bool protecting_loses_dirty = Format::facts.has_dirty &&
+                                               (Format::is_dirty.mask & ~(Format::write_protect.keep | Format::write_protect.set)) != 0;
+
+// Applies `change` to entries of a run, none of them a table; gives whether any changed. What the change makes clean is
+// reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
+template <class Operation, class Run, class Report>
+constexpr bool change_reporting(Operation& op, const Run& run, std::size_t first, std::size_t last,
+                                const entry_change<typename Operation::word>& change, Report& report) noexcept {
+  using format = typename Operation::format;
+  using word = typename Operation::word;
+  auto& memory = op.policies.memory;
+  if constexpr (std::is_same_v<Report, const nothing_reported> || !format::facts.has_dirty) {
+    return change_entries<format>(memory, run.table, first, last, change);
+  } else {
+    bool any = false;
+    for (std::size_t i = first; i <= last; ++i) {
+      const word seen = memory.template load<word>(run.table, i, order::relaxed);
+      if (change(seen) == seen) continue;
+      const word before = change_entry<format>(memory, run.table, i, seen, change);
+      any = any || change(before) != before;
+      if (format::is_dirty(before) && !format::is_dirty(change(before)))
+        report(run.address(i), format::shape.leaf_bytes(Run::level));
+    }
+    return any;
+  }
+}
+
+// Visitor: applies `change` to every leaf it is given, a block or group that is only partly in the range as a whole.
+template <class Operation, class Report>
+class change_leaves {
+  using format = typename Operation::format;
+  using word = typename format::word;
+
+ public:
+  constexpr change_leaves(Operation& op, const entry_change<word>& change, invalidation_reason why, Report& report) noexcept
+      : op_(op), change_(change), why_(why), report_(report) {}
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    if constexpr (Run::level == 0) {
+      const std::size_t first = widened(run, run.first).first;
+      const std::size_t last = widened(run, run.last).last;
+      apply(run, first, last);
+      return run_stop<word>::done();
+    } else {
+      for (std::size_t i = run.first; i <= run.last; ++i) {
+        const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
+        if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
+        if (change_(entry) == entry) continue;
+        const entry_span span = group_span<format>(entry, Run::level, i);
+        apply(run, span.first, span.last);
+        i = span.last;
+      }
+      return run_stop<word>::done();
+    }
+  }
+
+ private:
+  template <class Run>
+  [[nodiscard]] constexpr entry_span widened(const Run& run, std::size_t i) noexcept {
+    if constexpr (has_groups<format>)
+      return group_span<format>(op_.policies.memory.template load<word>(run.table, i, order::relaxed), Run::level, i);
+    else return {i, i};
+  }
+  template <class Run>
+  constexpr void apply(const Run& run, std::size_t first, std::size_t last) noexcept {
+    if (change_reporting(op_, run, first, last, change_, report_))
+      op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
+  }
+
+  Operation& op_;
+  entry_change<word> change_;
+  invalidation_reason why_;
+  Report& report_;
+};
+
+// Changes every leaf that overlaps the range. Never allocates, never fails on a checked range. Gives whether any changed.
+template <class Operation, class Report>
+constexpr bool change_range(Operation& op, input_range range, const entry_change<typename Operation::word>& change,
+                            invalidation_reason why, Report& report) noexcept {
+  change_leaves<Operation, Report> visitor{op, change, why, report};
+  static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root,
+                                                                                                 range, visitor));
+  return op.any_change();
+}
+
+// As change_range, for the pages of `mask` only: bit b is the page at base + b pages. One descent per table. A block that
+// holds a masked page is changed whole.
+template <class Operation, class Report>
+class change_masked {
+  using format = typename Operation::format;
+  using word = typename format::word;
+
+ public:
+  constexpr change_masked(Operation& op, input_address base, std::uint64_t mask, const entry_change<word>& change,
+                          invalidation_reason why, Report& report) noexcept
+      : op_(op), base_(base), mask_(mask), change_(change), why_(why), report_(report) {}
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    auto& memory = op_.policies.memory;
+    if constexpr (Run::level == 0) {
+      // Bit 0 of `wanted` is entry run.first.
+      std::uint64_t wanted = bits_from(run.address(run.first), run.last - run.first + 1);
+      while (wanted != 0) {
+        const auto skip = static_cast<unsigned>(__builtin_ctzll(wanted));
+        const std::uint64_t ones = ~(wanted >> skip);
+        const unsigned length = ones == 0 ? 64 - skip : static_cast<unsigned>(__builtin_ctzll(ones));
+        apply(run, run.first + skip, run.first + skip + length - 1);
+        wanted = skip + length >= 64 ? 0 : wanted >> (skip + length) << (skip + length);
+      }
+    } else {
+      for (std::size_t i = run.first; i <= run.last; ++i) {
+        const word entry = memory.template load<word>(run.table, i, order::relaxed);
+        if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
+        const input_address at = run.address(i) < base_ ? base_ : run.address(i);
+        const std::uint64_t pages = ((run.address(i + 1) - at)) >> format::shape.page_bits;
+        if (bits_from(at, pages) != 0) apply(run, i, i);
+      }
+    }
+    return run_stop<word>::done();
+  }
+
+ private:
+  // The mask's bits for `pages` pages from `at`, which is not below base_.
+  [[nodiscard]] constexpr std::uint64_t bits_from(input_address at, std::uint64_t pages) const noexcept {
+    const std::uint64_t skip = (at - base_) >> format::shape.page_bits;
+    if (skip >= 64) return 0;
+    const std::uint64_t bits = mask_ >> skip;
+    return pages >= 64 ? bits : bits & ((std::uint64_t{1} << pages) - 1);
+  }
+  template <class Run>
+  constexpr void apply(const Run& run, std::size_t first, std::size_t last) noexcept {
+    if constexpr (has_groups<format>) {
+      auto& memory = op_.policies.memory;
+      first = group_span<format>(memory.template load<word>(run.table, first, order::relaxed), Run::level, first).first;
+      last = group_span<format>(memory.template load<word>(run.table, last, order::relaxed), Run::level, last).last;
+    }
+    if (change_reporting(op_, run, first, last, change_, report_))
+      op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
+  }
+
+  Operation& op_;
+  input_address base_;
+  std::uint64_t mask_;
+  entry_change<word> change_;
+  invalidation_reason why_;
+  Report& report_;
+};
+
+}  // namespace quire

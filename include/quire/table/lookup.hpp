@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Reading a table: what an address translates to, and every mapping of a range.
+#pragma once
+
+#include <quire/table/entry.hpp>   // group_span
+#include <quire/table/range.hpp>   // is_translatable
+#include <quire/walk/descend.hpp>  // descend
+
+namespace quire {
+
+// One leaf: `bytes` from `input` translate to `bytes` from `output`. A group is one mapping.
+struct mapping {
+  input_address input;
+  output_address output;
+  std::uint64_t bytes;
+  attributes attrs;
+  int level;
+  int group;  // log2 of the entries
+
+  [[nodiscard]] constexpr output_address translate(input_address address) const noexcept { return output + (address - input); }
+  friend constexpr bool operator==(const mapping&, const mapping&) noexcept = default;
+};
+
+// The mapping that the leaf `entry` makes for the address `within` it.
+template <pte_format Format>
+[[nodiscard]] constexpr mapping mapping_of(typename Format::word entry, int level, input_address within) noexcept {
+  const int group = Format::group_of(entry, level);
+  const std::uint64_t bytes = Format::shape.leaf_bytes(level) << group;
+  return {within.align_down(bytes), Format::output_of(entry, level), bytes, Format::attributes_of(entry, level), level, group};
+}
+
+// Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over it).
+template <pte_format Format, class Memory>
+[[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
+  if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
+  const auto found = descend<Format>(memory, root, address);
+  const entry_kind kind = Format::kind_of(found.entry, found.level);
+  if (kind == entry_kind::leaf) [[likely]] return mapping_of<Format>(found.entry, found.level, address);
+  const errc code = kind == entry_kind::marker ? errc::marked : kind == entry_kind::locked ? errc::busy : errc::not_mapped;
+  return error{code, static_cast<std::int8_t>(found.level), address.value};
+}
+
+namespace detail {
+
+template <pte_format Format, class Memory, class Function>
+class each_mapping {
+  using word = typename Format::word;
+
+ public:
+  constexpr each_mapping(Memory& memory, Function& function) noexcept : memory_(memory), function_(function) {}
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) {
+    for (std::size_t i = run.first; i <= run.last; ++i) {
+      const word entry = memory_.template load<word>(run.table, i, order::acquire);
+      const entry_kind kind = Format::kind_of(entry, Run::level);
+      if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
+      if (kind != entry_kind::leaf) continue;
+      const mapping found = mapping_of<Format>(entry, Run::level, run.address(i));
+      if constexpr (std::is_same_v<decltype(function_(found)), bool>) {
+        if (!function_(found)) return run_stop<word>::failed(i, errc::stopped);
+      } else function_(found);
+      i = group_span<Format>(entry, Run::level, i).last;
+    }
+    return run_stop<word>::done();
+  }
+
+ private:
+  Memory& memory_;
+  Function& function_;
+};
+
+}  // namespace detail
+
+}  // namespace quire

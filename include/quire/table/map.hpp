@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+// Mapping a range: check, reserve, commit. All or nothing.
+//
+// A child table that the range covers wholly is filled where nobody can reach it (unzeroed) and then published; one that
+// is covered partly is installed empty and filled in place, entry by entry from absent, which every walker may watch.
+#pragma once
+
+#include <cstddef>  // size_t
+
+#include <quire/table/entry.hpp>    // fill_entries, replace_entry
+#include <quire/table/subtree.hpp>  // tables_to_split
+
+namespace quire {
+
+// What to map where. The defaults choose the largest leaves that alignment allows.
+struct map_options {
+  int largest_level = 7;  // no leaf above this level
+  bool groups = true;     // use groups (contiguous, NAPOT) where the format has them
+  bool replace = false;   // take away what is mapped there; otherwise that is already_mapped
+};
+
+// The leaf sizes that map may use for one range.
+template <pte_format Format>
+struct leaf_choice {
+  std::uint64_t skew;  // input xor output address of the range's first byte: low zero bits are common alignment
+  int largest_level;
+  bool groups;
+
+  [[nodiscard]] constexpr bool level_fits(int level) const noexcept {
+    return level <= largest_level && (Format::group_sizes(level) & 1U) != 0 && (skew & (Format::shape.leaf_bytes(level) - 1)) == 0;
+  }
+  // The largest level at which this mapping has leaves (pages always fit).
+  [[nodiscard]] constexpr int highest() const noexcept {
+    int level = Format::shape.root_level;
+    while (level > 0 && !level_fits(level)) --level;
+    return level;
+  }
+  // The largest group that starts at entry `first` and ends by `last`.
+  [[nodiscard]] constexpr int group(int level, std::size_t first, std::size_t last) const noexcept {
+    if constexpr (has_groups<Format>) {
+      for (int k = groups ? Format::shape.index_bits[level] : 0; k > 0; --k) {
+        const std::size_t size = std::size_t{1} << k;
+        if (((Format::group_sizes(level) >> k) & 1U) != 0 && (first & (size - 1)) == 0 && last - first + 1 >= size &&
+            (skew & ((Format::shape.leaf_bytes(level) << k) - 1)) == 0)
+          return k;
+      }
+    }
+    return 0;
+  }
+};
+
+// Tables that mapping [first, last] (byte offsets in a table of `level`) takes below that table, when nothing is there yet.
+template <pte_format Format>
+[[nodiscard]] constexpr std::size_t tables_below(int level, std::uint64_t first, std::uint64_t last, const leaf_choice<Format>& choice) noexcept {
+  if (level == 0) return 0;
+  const std::uint64_t inside = Format::shape.leaf_bytes(level) - 1;
+  std::uint64_t i = first >> Format::shape.shift(level);
+  std::uint64_t end = (last >> Format::shape.shift(level)) + 1;
+  std::size_t tables = 0;
+  const bool head = (first & inside) != 0;
+  const bool tail = (last & inside) != inside;
+  if (head || (tail && i + 1 == end)) {
+    const std::uint64_t to = i + 1 == end ? last & inside : inside;
+    tables += 1 + tables_below<Format>(level - 1, first & inside, to, choice);
+    ++i;
+  }
+  if (tail && i < end) {
+    tables += 1 + tables_below<Format>(level - 1, 0, last & inside, choice);
+    --end;
+  }
+  if (i < end && !choice.level_fits(level)) {
+    int target = level - 1;
+    while (target > 0 && !choice.level_fits(target)) --target;
+    tables += static_cast<std::size_t>(end - i) * tables_to_split<Format>(level, target);
+  }
+  return tables;
+}
+
+// An upper bound of the tables, without the root, that mapping `range` to `output` can take: for whoever fills a cache.
+// Requires: a range that check_range accepts.
+template <pte_format Format>
+[[nodiscard]] constexpr std::size_t tables_needed(input_range range, output_address output, map_options options = {}) noexcept {
+  const leaf_choice<Format> choice{range.first().value ^ output.value, options.largest_level, options.groups};
+  return tables_below<Format>(Format::shape.root_level, input_offset<Format>(range.first()), input_offset<Format>(range.last()), choice);
+}
+
+namespace detail {
+
+// What a mapping is made of.
+template <pte_format Format>
+struct mapping_plan {
+  input_range range;
+  output_address output;  // of the range's first byte
+  attributes wanted;
+  leaf_choice<Format> choice;
+
+  [[nodiscard]] constexpr output_address output_at(input_address address) const noexcept { return output + (address - range.first()); }
+  [[nodiscard]] constexpr bool covers(input_address first, input_address last) const noexcept {
+    return range.first() <= first && last <= range.last();
+  }
+};
+
+// Check pass: does anything stand in the way, and how many tables does the rest take?
+template <class Operation>
+class check_map {
+  using format = typename Operation::format;
+  using word = typename format::word;
+
+ public:
+  constexpr check_map(Operation& op, const mapping_plan<format>& plan) noexcept : op_(op), plan_(plan) {}
+
+  std::size_t tables = 0;
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    for (std::size_t i = run.first; i <= run.last; ++i) {
+      const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
+      switch (format::kind_of(entry, Run::level)) {
+        case entry_kind::absent: count(run, i); break;
+        case entry_kind::table:
+          return run_stop<word>::at_table(i, entry);
+        case entry_kind::leaf: {
+          const errc said = fits(run, i, entry);
+          if (said != errc::none) return run_stop<word>::failed(i, said);
+          break;
+        }
+        case entry_kind::marker: return run_stop<word>::failed(i, errc::marked);
+        case entry_kind::locked: return run_stop<word>::failed(i, errc::busy);
+      }
+    }
+    return run_stop<word>::done();
+  }
+
+ private:
+  template <class Run>
+  constexpr void count(const Run& run, std::size_t i) noexcept {
+    if constexpr (Run::level > 0) {
+      const input_address first = run.address(i), last = run.address(i + 1) - 1;
+      if (plan_.covers(first, last) && plan_.choice.level_fits(Run::level)) return;
+      const input_range part = input_range::closed(first, last).clamped_to(plan_.range);
+      tables += 1 + tables_below<format>(Run::level - 1, part.first() - first, part.last() - first, plan_.choice);
+    }
+  }
+  // An existing leaf is no obstacle when it translates the same way, and rights can be added to the whole of it.
+  template <class Run>
+  constexpr errc fits(const Run& run, std::size_t i, word entry) const noexcept {
+    const entry_span span = group_span<format>(entry, Run::level, i);
+    const input_address first = run.address(span.first), last = run.address(span.last + 1) - 1;
+    const attributes have = format::attributes_of(entry, Run::level);
+    if (format::output_of(entry, Run::level) != plan_.output_at(first) || have.memory != plan_.wanted.memory) return errc::already_mapped;
+    if (have.allowed.contains(plan_.wanted.allowed)) return errc::none;
+    return plan_.covers(first, last) && format::relax(plan_.wanted.allowed).has_value() ? errc::none : errc::already_mapped;
+  }
+
+  Operation& op_;
+  const mapping_plan<format>& plan_;
+};
+
+// Commit pass. Nothing in it can fail: the check pass found no obstacle and the tables are reserved.
+template <class Operation, class Source>
+class commit_map {
+  using format = typename Operation::format;
+  using word = typename format::word;
+
+ public:
+  constexpr commit_map(Operation& op, Source& source, const mapping_plan<format>& plan) noexcept
+      : op_(op), source_(source), plan_(plan) {}
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    auto& memory = op_.policies.memory;
+    for (std::size_t i = run.first; i <= run.last;) {
+      const word entry = memory.template load<word>(run.table, i, order::relaxed);
+      const entry_kind kind = format::kind_of(entry, Run::level);
+      if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
+      if (kind == entry_kind::leaf) {
+        i = relax(run, i, entry) + 1;
+        continue;
+      }
+      const bool whole = plan_.covers(run.address(i), run.address(i + 1) - 1);
+      if (whole && plan_.choice.level_fits(Run::level)) {
+        i = install(run, i) + 1;
+        continue;
+      }
+      if constexpr (Run::level > 0) {
+        const auto child = source_.take(whole ? table_contents::any : table_contents::zeroed);
+        QUIRE_EXPECTS(child.has_value());
+        if (whole) fill<Run::level - 1>(*child, run.address(i));
+        else op_.policies.maintenance.table_filled(*child, table_bytes<format>(Run::level - 1));
+        const word made = format::table(*child, Run::level);
+        memory.template store<word>(run.table, i, made, order::release);
+        if (!whole) return run_stop<word>::made_table(i, made);
+        ++i;
+      }
+    }
+    return run_stop<word>::done();
+  }
+
+ private:
+  [[nodiscard]] constexpr word leaf_at(input_address address, int level, int group) const noexcept {
+    return *format::leaf(plan_.output_at(address), plan_.wanted, level, group);  // encodable: map() tried
+  }
+
+  // Leaves over the absent entries from i on; gives the last entry written.
+  template <class Run>
+  constexpr std::size_t install(const Run& run, std::size_t i) noexcept {
+    auto& memory = op_.policies.memory;
+    std::size_t end = i;
+    while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1) &&
+           format::kind_of(memory.template load<word>(run.table, end + 1, order::relaxed), Run::level) == entry_kind::absent)
+      ++end;
+    atomic::fence(order::release);  // what is mapped is complete before the leaves, which are stored relaxed, can be followed
+    write<Run::level>(run.table, i, end, run.base);
+    return end;
+  }
+  template <int Level>
+  constexpr void write(table_address table, std::size_t first, std::size_t last, std::uint64_t base) noexcept {
+    constexpr int shift = format::shape.shift(Level);
+    for (std::size_t i = first; i <= last;) {
+      const int group = plan_.choice.group(Level, i, last);
+      const std::size_t n = group != 0 ? std::size_t{1} << group : has_groups<format> ? singles(Level, i, last) : last - i + 1;
+      fill_entries<format>(op_.policies.memory, table, i, n, leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
+                           format::step(Level, group));
+      i += n;
+    }
+  }
+  [[nodiscard]] constexpr std::size_t singles(int level, std::size_t first, std::size_t last) const noexcept {
+    std::size_t n = 1;
+    while (first + n <= last && plan_.choice.group(level, first + n, last) == 0) ++n;
+    return n;
+  }
+  // A table that nobody can reach and that the range covers wholly.
+  template <int Level>
+  constexpr void fill(table_address table, input_address base) noexcept {
+    if constexpr (Level > 0) {
+      if (!plan_.choice.level_fits(Level)) {
+        for (std::size_t i = 0; i < format::shape.entries(Level); ++i) {
+          const auto child = source_.take(table_contents::any);
+          QUIRE_EXPECTS(child.has_value());
+          fill<Level - 1>(*child, base + (std::uint64_t{i} << format::shape.shift(Level)));
+          op_.policies.memory.template store<word>(table, i, format::table(*child, Level), order::relaxed);
+        }
+        op_.policies.maintenance.table_filled(table, table_bytes<format>(Level));
+        return;
+      }
+    }
+    write<Level>(table, 0, format::shape.entries(Level) - 1, base.value);
+    op_.policies.maintenance.table_filled(table, table_bytes<format>(Level));
+  }
+  // Adds the rights that an existing, equal leaf lacks. Gives its last entry.
+  template <class Run>
+  constexpr std::size_t relax(const Run& run, std::size_t i, word entry) noexcept {
+    const entry_span span = group_span<format>(entry, Run::level, i);
+    const std::size_t last = span.last < run.last ? span.last : run.last;
+    if (format::attributes_of(entry, Run::level).allowed.contains(plan_.wanted.allowed)) return last;
+    if (change_entries<format>(op_.policies.memory, run.table, span.first, span.last, *format::relax(plan_.wanted.allowed)))
+      op_.changed(run.address(span.first), run.address(span.last + 1) - 1, Run::level, invalidation_reason::relaxed);
+    return last;
+  }
+
+  Operation& op_;
+  Source& source_;
+  const mapping_plan<format>& plan_;
+};
+
+}  // namespace detail
+
+// Whether the arguments of map make sense at all. Errors: those of check_range; unaligned and beyond_output (output);
+// whatever Format::leaf says of the attributes at a level that the mapping would use.
+template <pte_format Format>
+[[nodiscard]] constexpr result<void> check_mapping(input_range range, output_address output, const attributes& wanted,
+                                                   const map_options& options) noexcept {
+  if (const error bad = check_range<Format>(range); bad.code != errc::none) return bad;
+  const std::uint64_t at = range.first().value;
+  if (!output.is_aligned(Format::shape.page_bytes())) return error{errc::unaligned, -1, output.value};
+  const std::uint64_t last_output = output.value + (range.last() - range.first());
+  if (last_output < output.value || (Format::facts.output_bits < 64 && last_output >> Format::facts.output_bits != 0))
+    return error{errc::beyond_output, -1, output.value};
+  const leaf_choice<Format> choice{at ^ output.value, options.largest_level, options.groups};
+  for (int level = 0; level <= choice.highest(); ++level) {
+    if ((Format::group_sizes(level) & 1U) == 0) continue;
+    const auto trial = Format::leaf(output_address{output.value & ~(Format::shape.leaf_bytes(level) - 1)}, wanted, level, 0);
+    if (!trial) return error{trial.error().code, static_cast<std::int8_t>(level), at};
+  }
+  return {};
+}
+
+// Errors, all before anything is changed: those of check_mapping; already_mapped, marked, busy (at the first entry in the
+// way); no_memory.
+template <pte_format Format, class P, class Source>
+constexpr result<void> map_range(operation<Format, P>& op, Source& source, input_range range, output_address output,
+                                 const attributes& wanted, const map_options& options) noexcept {
+  if (const auto legal = check_mapping<Format>(range, output, wanted, options); !legal) return legal;
+  const detail::mapping_plan<Format> plan{
+      range, output, wanted, {range.first().value ^ output.value, options.largest_level, options.groups}};
+  constexpr walk_flags flags = walk_flag::leaf | walk_flag::stop_on_retry;
+  detail::check_map<operation<Format, P>> check{op, plan};
+  if (const error found = walk<flags, Format>(op.policies.memory, op.root, range, check); found.code != errc::none) return found;
+  if (!source.reserve(check.tables)) return error{errc::no_memory, -1, range.first().value};
+  if (wanted.allowed.contains(executable)) op.policies.maintenance.code_visible(output, range.last() - range.first() + 1);
+  detail::commit_map<operation<Format, P>, Source> commit{op, source, plan};
+  static_cast<void>(walk<flags, Format>(op.policies.memory, op.root, range, commit));
+  return {};
+}
+
+}  // namespace quire

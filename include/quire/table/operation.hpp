@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// What one operation of an exclusive holder carries along: the policies, the root, what must be invalidated, and the
+// tables it unlinked.
+#pragma once
+
+#include <quire/policy/policies.hpp>  // policies
+#include <quire/table/detached.hpp>   // detached_tables
+#include <quire/table/range.hpp>      // check_range
+
+namespace quire {
+
+template <pte_format Format, class P>
+class operation {
+ public:
+  using format = Format;
+  using word = typename Format::word;
+  using memory_type = decltype(P::memory);
+  static constexpr bool breaks = update::breaks<typename P::update, Format>;
+  static constexpr int batch = breaks ? P::update::batch : 1;
+
+  constexpr operation(P& p, table_address r) noexcept : policies(p), root(r) {}
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+
+  // Leaves of `level` between `first` and `last` (bytes, inclusive) changed.
+  constexpr void changed(input_address first, input_address last, int level, invalidation_reason why) noexcept {
+    if (!pending_) {
+      request_ = {first, last, level, true, why};
+      pending_ = true;
+      return;
+    }
+    if (first < request_.first) request_.first = first;
+    if (request_.last < last) request_.last = last;
+    if (request_.level != level) request_.level = -1;
+    if (request_.reason < why) request_.reason = why;
+  }
+  // The table entry of `level` that translates [first, last] was taken away or replaced.
+  constexpr void changed_table(input_address first, input_address last, invalidation_reason why) noexcept {
+    changed(first, last, -1, why);
+    request_.leaf_only = false;
+  }
+  template <int Level>
+  constexpr void detach(table_address table) noexcept {
+    detached_.template push<Level>(policies.memory, table);
+  }
+  [[nodiscard]] constexpr bool any_change() const noexcept { return pending_; }
+
+  // Breaks: the entries of one table between `first` and `last` have gone to `locked` (or absent) and must be forgotten
+  // by every cache before anything else is stored there.
+  constexpr void invalidate_now(input_address first, input_address last, int level, bool leaf_only) noexcept {
+    policies.maintenance.before_invalidation();
+    policies.invalidation.add({first, last, level, leaf_only, invalidation_reason::removed});
+    policies.invalidation.complete();
+  }
+
+  // The end of every operation: hands the pending invalidation over, and, when tables were unlinked, sees it through
+  // and retires them. Gives whether an invalidation is now owed (the session completes it before it unlocks).
+  constexpr bool finish() noexcept {
+    if (!pending_) return false;
+    pending_ = false;
+    policies.maintenance.published();
+    policies.maintenance.before_invalidation();
+    policies.invalidation.add(request_);
+    if (detached_.empty()) return true;
+    policies.invalidation.complete();
+    detached_.release(policies.memory, policies.reclaim, policies.tables);
+    return false;
+  }
+  // The end of an operation that only made valid what was invalid.
+  constexpr bool finish_install(input_range range) noexcept {
+    if constexpr (Format::facts.caches_invalid) changed(range.first(), range.last(), -1, invalidation_reason::installed);
+    if (pending_) return finish();
+    policies.maintenance.published();
+    return false;
+  }
+
+  P& policies;
+  table_address root;
+
+ private:
+  invalidation_request request_{};
+  bool pending_ = false;
+  detached_tables<Format> detached_{};
+};
+
+}  // namespace quire

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// page_table<Format, Policies>: a root and the policies that act on its tables.
+//
+//   page_table<riscv::sv39x4, my_kernel> guest{my_kernel{...}};
+//   if (!guest.create()) ...                       takes the root
+//   auto session = guest.exclusive(lock);          every change happens in a session (session.hpp)
+//   session.map(range, output, attributes)
+//
+// The lock lives outside. What the locking policy allows is what the session's type offers.
+#pragma once
+
+#include <utility>  // move
+
+#include <quire/table/session.hpp>  // exclusive_session, shared_session
+
+namespace quire {
+
+template <pte_format Format, class Policies>
+class page_table {
+  static_assert(has_memory<Policies, Format>, "Policies::memory must be a memory_policy for the format's word");
+  static_assert(has_maintenance<Policies>, "Policies::maintenance must be a maintenance_policy");
+  static_assert(has_tables<Policies>, "Policies::tables must be a root_source");
+  static_assert(has_invalidation<Policies>, "Policies::invalidation must be an invalidation_policy");
+  static_assert(has_reclaim<Policies>, "Policies::reclaim must be a reclaim_policy for Policies::tables");
+  static_assert(has_yield<Policies>, "Policies::yield must be a yield_policy");
+  static_assert(has_locking<Policies>, "Policies::locking must be a locking_policy");
+  static_assert(has_update<Policies, Format>,
+                "Policies::update must break before it makes where the format needs it, and must not where faults cannot be retried");
+
+ public:
+  using format = Format;
+  using policies_type = Policies;
+  using locking = typename Policies::locking;
+
+  constexpr explicit page_table(Policies p) noexcept : policies_(std::move(p)) {}
+  page_table(const page_table&) = delete;
+  page_table& operator=(const page_table&) = delete;
+  constexpr page_table(page_table&& other) noexcept
+      : policies_(std::move(other.policies_)), root_(other.root_), alive_(std::exchange(other.alive_, false)) {}
+  page_table& operator=(page_table&&) = delete;
+  // Frees what is left, without yielding. Caller must: be the only one left, hardware included.
+  constexpr ~page_table() {
+    while (!destroy(~std::size_t{0})) {
+    }
+  }
+
+  // Takes an empty root: root_table_bytes<Format>, aligned to that. Errors: no_memory.
+  [[nodiscard]] constexpr result<void> create() noexcept {
+    if (alive_) return {};
+    const auto root = policies_.tables.take_root(root_table_bytes<Format>);
+    if (!root) return root.error();
+    QUIRE_EXPECTS(root->is_aligned(root_table_bytes<Format>));
+    root_ = *root;
+    alive_ = true;
+    policies_.maintenance.table_filled(root_, root_table_bytes<Format>);
+    return {};
+  }
+
+  // Gives back at most `most` tables, then says whether all are gone, the root too. Idempotent; resumable; the table
+  // translates less and less meanwhile. Caller must: have taken the root from every CPU, invalidated its translations,
+  // and be sure that no software walker is left.
+  constexpr bool destroy(std::size_t most) noexcept {
+    if (!alive_) return true;
+    if (!destroy_below<Format::shape.root_level>(root_, most)) return false;
+    alive_ = false;
+    policies_.tables.give_back_root(root_, root_table_bytes<Format>);
+    return true;
+  }
+
+  // Where the hardware finds the root; no_root before create() and after destroy().
+  [[nodiscard]] constexpr result<table_address> root() const noexcept {
+    if (!alive_) return errc::no_root;
+    return root_;
+  }
+  [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
+
+  // ---- sessions; the forms with a lock take it, or are told that it is held (and then neither take nor release it).
+  [[nodiscard]] constexpr auto exclusive() noexcept
+    requires std::is_void_v<typename locking::mutex>
+  {
+    return exclusive_session<page_table, no_lock>{*this, nullptr, false};
+  }
+  template <lockable Lock>
+    requires std::is_same_v<Lock, typename locking::mutex>
+  [[nodiscard]] constexpr auto exclusive(Lock& lock) noexcept {
+    return exclusive_session<page_table, Lock>{*this, &lock, true};
+  }
+  template <lockable Lock>
+    requires std::is_same_v<Lock, typename locking::mutex>
+  [[nodiscard]] constexpr auto exclusive(Lock& lock, already_held_t) noexcept {
+    if constexpr (requires { lock.assert_held(); }) lock.assert_held();
+    return exclusive_session<page_table, Lock>{*this, &lock, false};
+  }
+  template <shared_lockable Lock>
+    requires(locking::has_read_side && std::is_same_v<Lock, typename locking::mutex>)
+  [[nodiscard]] constexpr auto shared(Lock& lock) noexcept {
+    return shared_session<page_table, Lock>{*this, lock};
+  }
+
+ private:
+  using word = typename Format::word;
+
+  template <int Level>
+  constexpr bool destroy_below(table_address table, std::size_t& most) noexcept {
+    if constexpr (Level > 0) {
+      for (std::size_t i = 0; i < Format::shape.entries(Level); ++i) {
+        const word entry = policies_.memory.template load<word>(table, i, order::relaxed);
+        if (Format::kind_of(entry, Level) != entry_kind::table) continue;
+        const table_address child = Format::table_of(entry, Level);
+        if (!destroy_below<Level - 1>(child, most) || most == 0) return false;
+        --most;
+        // Cleared before it is freed, so that a later call does not walk into it.
+        policies_.memory.template store<word>(table, i, word{0}, order::relaxed);
+        policies_.tables.give_back(child);
+      }
+    }
+    return true;
+  }
+
+  Policies policies_;
+  table_address root_{};
+  bool alive_ = false;
+};
+
+}  // namespace quire

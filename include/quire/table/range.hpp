@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// Is a range, or an address, one that a table can translate? Asked by every operation before it does anything.
+#pragma once
+
+#include <quire/format/concept.hpp>  // pte_format
+#include <quire/result.hpp>          // error
+
+namespace quire {
+
+// Whether the bits above the geometry are what the format wants: zero, or copies of the top bit.
+template <pte_format Format>
+[[nodiscard]] constexpr bool is_translatable(input_address address) noexcept {
+  constexpr int bits = Format::shape.input_bits();
+  if constexpr (bits >= 64) return true;
+  else if constexpr (Format::facts.sign_extended) {
+    const std::uint64_t above = address.value >> (bits - 1);
+    return above == 0 || above == ~std::uint64_t{0} >> (bits - 1);
+  } else return address.value >> bits == 0;
+}
+
+// Errors: the range's own defect; unaligned (first byte, or the byte after the last, is no multiple of a page);
+// beyond_input, also for a range that spans the hole between the halves of a sign-extended space.
+template <pte_format Format>
+[[nodiscard]] constexpr error check_range(input_range range) noexcept {
+  constexpr std::uint64_t page = Format::shape.page_bytes();
+  if (range.defect() != errc::none) return {range.defect(), -1, range.first().value};
+  if (!range.first().is_aligned(page)) return {errc::unaligned, -1, range.first().value};
+  if (!(range.last() + 1).is_aligned(page)) return {errc::unaligned, -1, range.last().value};
+  if (!is_translatable<Format>(range.first())) return {errc::beyond_input, -1, range.first().value};
+  if (!is_translatable<Format>(range.last())) return {errc::beyond_input, -1, range.last().value};
+  if constexpr (Format::facts.sign_extended) {
+    constexpr int top = Format::shape.input_bits() - 1;
+    if ((range.first().value >> top) != (range.last().value >> top)) return {errc::beyond_input, -1, range.last().value};
+  }
+  return {};
+}
+
+// The page that an address (of any byte) lies in.
+template <pte_format Format>
+[[nodiscard]] constexpr input_range page_of(input_address address) noexcept {
+  return input_range::sized(address.align_down(Format::shape.page_bytes()), Format::shape.page_bytes());
+}
+
+}  // namespace quire

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+// Sessions: the operations of a table, as far as the lock that is held allows them.
+//
+// exclusive_session has everything. When it ends it completes the invalidations it owes and then unlocks: no change that
+// takes something away outlives the lock unannounced. shared_session (read side of locking::shared) may add rights to, or
+// age, one existing page leaf.
+//
+// Every operation checks its input first; an error names the input address and changes nothing. Operations that may take
+// tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
+#pragma once
+
+#include <cstddef>  // nullptr_t
+#include <utility>  // exchange
+
+#include <quire/table/annotate.hpp>  // annotate_range
+#include <quire/table/change.hpp>    // change_range
+#include <quire/table/collapse.hpp>  // collapse_range, prune_range
+#include <quire/table/dirty.hpp>     // take_dirty
+#include <quire/table/lookup.hpp>    // look_up
+#include <quire/table/map.hpp>       // map_range
+#include <quire/table/shared.hpp>    // grant_write
+#include <quire/table/split.hpp>     // split_range
+#include <quire/table/unmap.hpp>     // unmap_range
+
+namespace quire {
+
+// The lock of locking::none.
+struct no_lock {
+  constexpr void lock() noexcept {}
+  constexpr void unlock() noexcept {}
+};
+
+// What every session can do: read.
+template <class Table>
+class reading_session {
+ public:
+  using format = typename Table::format;
+
+  // The leaf that translates `address`. Errors: no_root; those of look_up.
+  [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    return look_up<format>(table_->policies().memory, *root, address);
+  }
+  // Where `address` leads.
+  [[nodiscard]] constexpr result<output_address> translate(input_address address) noexcept {
+    const auto found = lookup(address);
+    if (!found) return found.error();
+    return found->translate(address);
+  }
+  // Calls function(mapping) for every leaf that overlaps the range, in ascending order; a function that gives false ends
+  // it with errc::stopped.
+  template <class Function>
+  constexpr result<void> for_each_mapping(input_range range, Function&& function) {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    auto& memory = table_->policies().memory;
+    detail::each_mapping<format, std::remove_reference_t<decltype(memory)>, std::remove_reference_t<Function>> visitor{memory, function};
+    return walk<walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry, format>(memory, *root, range, visitor);
+  }
+
+ protected:
+  constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
+  Table* table_;
+};
+
+template <class Table, class Lock>
+class exclusive_session : public reading_session<Table> {
+  using base = reading_session<Table>;
+  using base::table_;
+  using policies_type = typename Table::policies_type;
+  using operation_type = operation<typename Table::format, policies_type>;
+  using word = typename Table::format::word;
+
+ public:
+  using format = typename Table::format;
+
+  constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept : base(table), lock_(lock), taken_(take) {
+    if (taken_) lock_->lock();
+  }
+  exclusive_session(const exclusive_session&) = delete;
+  exclusive_session& operator=(const exclusive_session&) = delete;
+  constexpr ~exclusive_session() {
+    complete();
+    if (taken_) lock_->unlock();
+  }
+
+  // Maps `range` to the addresses from `output` on. Over an existing mapping: the same output and memory type with at
+  // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped unless
+  // options.replace. All or nothing. Errors: map.hpp.
+  template <table_source Source>
+  constexpr result<void> map(input_range range, output_address output, const attributes& wanted, Source& source,
+                             map_options options = {}) noexcept {
+    return with(range, [&](operation_type& op) -> result<void> {
+      if (options.replace) {
+        const auto replaced = take_away(op, source, range, output, wanted, options);
+        if (!replaced) return replaced;
+      }
+      const auto done = map_range(op, source, range, output, wanted, options);
+      if (done) owes_ = op.finish_install(range) || owes_;
+      return done;
+    });
+  }
+  constexpr result<void> map(input_range range, output_address output, const attributes& wanted, map_options options = {}) noexcept {
+    return map(range, output, wanted, table_->policies().tables, options);
+  }
+
+  // Takes mappings and annotations away and says what was there; report(removed_leaf) for each leaf entry if given.
+  // Tables that become unused because the range covers them are freed after the invalidation. Errors, before anything is
+  // changed: crosses_leaf, no_memory.
+  template <table_source Source, class Report>
+  constexpr result<unmap_result> unmap(input_range range, partial part, Source& source, Report&& report) noexcept {
+    return with(range, [&](operation_type& op) -> result<unmap_result> {
+      const auto settled = settle_ends(op, source, range, part);
+      if (!settled) return settled.error();
+      const unmap_result found = unmap_range(op, range, report);
+      owes_ = op.finish() || owes_;
+      return found;
+    });
+  }
+  template <table_source Source>
+  constexpr result<unmap_result> unmap(input_range range, partial part, Source& source) noexcept {
+    return unmap(range, part, source, nullptr);
+  }
+  constexpr result<unmap_result> unmap(input_range range, partial part = partial::split) noexcept {
+    return unmap(range, part, table_->policies().tables, nullptr);
+  }
+
+  // As unmap, without looking: accessed and dirty are lost, whole tables are detached unread.
+  template <table_source Source>
+  constexpr result<void> discard(input_range range, partial part, Source& source) noexcept {
+    return with(range, [&](operation_type& op) -> result<void> {
+      const auto settled = settle_ends(op, source, range, part);
+      if (!settled) return settled;
+      discard_range(op, range);
+      owes_ = op.finish() || owes_;
+      return {};
+    });
+  }
+  constexpr result<void> discard(input_range range, partial part = partial::split) noexcept {
+    return discard(range, part, table_->policies().tables);
+  }
+
+  // Gives every leaf in the range exactly these rights; holes stay holes. Taking the write permission away takes
+  // may_write with it. Gives whether anything changed. Errors, before anything is changed: unsupported_attribute,
+  // crosses_leaf, no_memory. `report` as for write_protect.
+  template <table_source Source, class Report = const nothing_reported>
+  constexpr result<bool> protect(input_range range, permissions rights, partial part, Source& source, Report& report = ignore) noexcept {
+    static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+                  "with this format protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    const auto change = format::protect(rights);
+    if (!change) return error{change.error().code, -1, range.first().value};
+    return with(range, [&](operation_type& op) -> result<bool> {
+      const auto settled = settle_ends(op, source, range, part);
+      if (!settled) return settled.error();
+      const bool any = change_range(op, range, *change, invalidation_reason::reduced, report);
+      owes_ = op.finish() || owes_;
+      return any;
+    });
+  }
+  constexpr result<bool> protect(input_range range, permissions rights, partial part = partial::split) noexcept {
+    return protect(range, rights, part, table_->policies().tables);
+  }
+
+  // Takes the write permission from every leaf that overlaps the range, whole leaves, and leaves may_write alone. Never
+  // allocates. Gives whether anything changed. report(address, bytes): leaves whose dirty state this took along.
+  template <class Report = const nothing_reported>
+  constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
+    static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+                  "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    return changing(range, format::write_protect, invalidation_reason::reduced, report);
+  }
+  // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is protected
+  // whole.
+  template <class Report = const nothing_reported>
+  constexpr result<bool> write_protect(input_address first, std::uint64_t mask, Report& report = ignore) noexcept {
+    static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+                  "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    if (mask == 0) return false;
+    constexpr int bits = format::shape.page_bits;
+    const auto low = static_cast<unsigned>(__builtin_ctzll(mask));
+    const auto high = 63 - static_cast<unsigned>(__builtin_clzll(mask));
+    const input_range range = input_range::closed(first + (std::uint64_t{low} << bits), first + ((std::uint64_t{high} + 1) << bits) - 1);
+    return with(range, [&](operation_type& op) -> result<bool> {
+      change_masked<operation_type, Report> visitor{op, first, mask, format::write_protect, invalidation_reason::reduced, report};
+      static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, format>(op.policies.memory, op.root, range, visitor));
+      const bool any = op.any_change();
+      owes_ = op.finish() || owes_;
+      return any;
+    });
+  }
+
+  // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller must
+  // know that the page behind it may be written. Success when they are there already. Errors: not_mapped, marked, busy,
+  // unsupported_attribute.
+  constexpr result<void> relax(input_address address, permissions rights) noexcept {
+    const auto change = format::relax(rights);
+    if (!change) return error{change.error().code, -1, address.value};
+    return with(page_of<format>(address), [&](operation_type& op) -> result<void> {
+      const auto found = this->lookup(address);
+      if (!found) return found.error();
+      nothing_reported none;
+      if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none)) owes_ = op.finish() || owes_;
+      else table_->policies().invalidation.local({found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
+      return {};
+    });
+  }
+
+  // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
+  constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
+    const nothing_reported none;
+    return changing(range, format::clear_accessed, invalidation_reason::reduced, none);
+  }
+  // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if `clear`.
+  template <class Report>
+  constexpr result<bool> read_and_clear_dirty(input_range range, Report&& report, bool clear = true) noexcept {
+    static_assert(format::facts.has_dirty, "this format has no dirty bit: track writes by write_protect()");
+    return with(range, [&](operation_type& op) -> result<bool> {
+      const bool any = take_dirty(op, range, report, clear);
+      owes_ = op.finish() || owes_;
+      return any;
+    });
+  }
+
+  // Splits every leaf above `target` that overlaps the range, and breaks groups down to it. Runs out of memory quietly:
+  // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every entry.
+  template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
+  constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+    if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
+      return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
+    return with(range, [&](operation_type& op) -> result<split_result> {
+      split_result done{};
+      if (Skip.skips(target) && target > 0) done = split_range<walk_flags{}>(op, source, range, target);
+      else done = split_range<Skip>(op, source, range, target);
+      owes_ = op.finish() || owes_;
+      return done;
+    });
+  }
+  constexpr result<split_result> split(input_range range, int target = 0) noexcept {
+    return split(range, target, table_->policies().tables);
+  }
+
+  // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one another
+  // with equal attributes; accessed and dirty become the OR. Caller must: know that the memory behind it is one piece and
+  // that nobody tracks it by pages.
+  constexpr result<collapse_result> collapse(input_range range, int largest_level = 7) noexcept {
+    return with(range, [&](operation_type& op) -> result<collapse_result> {
+      const collapse_result made = collapse_range(op, range, largest_level);
+      owes_ = op.finish() || owes_;
+      return made;
+    });
+  }
+  // Frees tables in the range that have no entries. Gives how many.
+  constexpr result<std::size_t> prune(input_range range) noexcept {
+    return with(range, [&](operation_type& op) -> result<std::size_t> {
+      const std::size_t freed = prune_range(op, range);
+      owes_ = op.finish() || owes_;
+      return freed;
+    });
+  }
+
+  // Writes a marker with `payload` (facts.marker_bits bits) over a range in which nothing is mapped; unmap takes it away.
+  // All or nothing. Errors: already_mapped, marked, no_memory; unsupported_attribute for a payload that does not fit.
+  template <table_source Source>
+  constexpr result<void> annotate(input_range range, std::uint64_t payload, Source& source) noexcept {
+    if (payload >> format::facts.marker_bits != 0) return error{errc::unsupported_attribute, -1, range.first().value};
+    return with(range, [&](operation_type& op) -> result<void> { return annotate_range(op, source, range, payload); });
+  }
+  constexpr result<void> annotate(input_range range, std::uint64_t payload) noexcept {
+    return annotate(range, payload, table_->policies().tables);
+  }
+  // The payload of the marker at `address`; not_mapped where there is none.
+  [[nodiscard]] constexpr result<std::uint64_t> annotation(input_address address) noexcept {
+    return with(page_of<format>(address), [&](operation_type& op) -> result<std::uint64_t> {
+      const auto found = descend<format>(op.policies.memory, op.root, address);
+      if (format::kind_of(found.entry, found.level) != entry_kind::marker)
+        return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
+      return format::payload_of(found.entry);
+    });
+  }
+
+  // Sees every invalidation through that this session owes.
+  constexpr void complete() noexcept {
+    if (!std::exchange(owes_, false)) return;
+    table_->policies().invalidation.complete();
+  }
+
+  // The lock-drop contract. When the yield policy or a contended lock asks for it, or `now`: complete the invalidations,
+  // unlock, pause, refill() (top caches up; may sleep), lock. Gives whether the table still has its root; a caller that
+  // goes on starts from it, and must have made progress since it last asked.
+  template <class Refill>
+  constexpr bool let_go(bool now, Refill&& refill) noexcept {
+    auto& yield = table_->policies().yield;
+    bool asked = now || yield.should_yield();
+    if constexpr (requires(Lock& l) { l.is_contended(); }) asked = asked || (lock_ != nullptr && lock_->is_contended());
+    if (asked) {
+      complete();
+      if (lock_ != nullptr) lock_->unlock();
+      yield.pause();
+      refill();
+      if (lock_ != nullptr) lock_->lock();
+    }
+    return this->table_->root().has_value();
+  }
+
+  [[nodiscard]] constexpr Table& table() noexcept { return *table_; }
+
+ private:
+  static constexpr nothing_reported ignore{};
+
+  // Runs `body` on an operation, once the root is there and the range makes sense.
+  template <class Body>
+  constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{table_->policies(), *root};
+    return body(op);
+  }
+  template <class Report>
+  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why, Report& report) noexcept {
+    return with(range, [&](operation_type& op) -> result<bool> {
+      const bool any = change_range(op, range, change, why, report);
+      owes_ = op.finish() || owes_;
+      return any;
+    });
+  }
+  // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
+  template <class Source>
+  constexpr result<void> take_away(operation_type& op, Source& source, input_range range, output_address output, const attributes& wanted,
+                                   const map_options& options) noexcept {
+    if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
+    std::size_t tables = tables_needed<format>(range, output, options);
+    for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
+    if (!source.reserve(tables)) return error{errc::no_memory, -1, range.first().value};
+    if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
+    std::nullptr_t report = nullptr;
+    static_cast<void>(unmap_range(op, range, report));
+    if (op.finish()) table_->policies().invalidation.complete();
+    return {};
+  }
+
+  Lock* lock_;
+  bool taken_;
+  bool owes_ = false;
+};
+
+// The read side. Several may be at work at once, beside the hardware; never beside an exclusive session.
+template <class Table, class RwLock>
+class shared_session : public reading_session<Table> {
+  using base = reading_session<Table>;
+  using base::table_;
+
+ public:
+  using format = typename Table::format;
+
+  constexpr shared_session(Table& table, RwLock& lock) noexcept : base(table), lock_(lock) { lock_.lock_shared(); }
+  shared_session(const shared_session&) = delete;
+  shared_session& operator=(const shared_session&) = delete;
+  constexpr ~shared_session() { lock_.unlock_shared(); }
+
+  // The write-fault fast path: shared.hpp. mark() is called once, before the leaf becomes writable.
+  template <class Mark>
+  [[nodiscard]] constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
+    const auto root = table_->root();
+    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
+    return grant_write<format>(table_->policies(), *root, address, mark);
+  }
+  // Adds rights to the page leaf that translates `address`; the write permission only where may_write is set. Errors:
+  // not_mapped; unsupported_level for a block or a group (take the write side); not_permitted.
+  constexpr result<void> relax(input_address address, permissions rights) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    return relax_page<format>(table_->policies(), *root, address, rights);
+  }
+  // Clears the accessed bit of the page leaf that translates `address`; gives whether it was set.
+  constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    return age_page<format>(table_->policies(), *root, address);
+  }
+
+ private:
+  RwLock& lock_;
+};
+
+}  // namespace quire

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// What the read side may do to one existing page leaf: add rights, or age it, by compare-exchange.
+//
+// Who may write what: other readers change rights and accessed of the same entry by the same means, and the hardware adds
+// accessed and dirty. Structure cannot change: that is the write side, which the lock keeps out. So an entry that is a page
+// leaf stays one, and its output and memory type stay as they are.
+#pragma once
+
+#include <quire/policy/locking.hpp>  // dirty_order
+#include <quire/table/entry.hpp>     // group_span
+#include <quire/walk/descend.hpp>    // descend
+
+namespace quire {
+
+// What became of a write fault on the read side. Only the first two mean that the guest may go on.
+enum class write_grant : unsigned char {
+  granted,        // this call made the leaf writable
+  already,        // somebody else had: nothing written
+  not_mapped,     // no leaf there (or a marker)
+  not_page,       // a block or a group: only the write side may split it
+  not_permitted,  // may_write is not set: the host page behind it is read-only
+};
+
+namespace detail {
+
+template <pte_format Format, class P>
+QUIRE_INLINE constexpr void announce_locally(P& policies, input_address address) noexcept {
+  const input_address page = address.align_down(Format::shape.page_bytes());
+  policies.invalidation.local({page, page + (Format::shape.page_bytes() - 1), 0, true, invalidation_reason::relaxed});
+}
+
+}  // namespace detail
+
+// Makes the page leaf that translates `address` writable (and dirty, where the hardware would trap on a clean one).
+//
+// mark() runs once, after the leaf was found fit and before the exchange: under a lock that keeps the harvest out, an
+// observer that sees the write permission must already see the mark. The exchange has release order for that. A mark
+// without a grant (the entry was changed away meanwhile) over-reports, which is harmless. The compare-exchange expects the
+// whole entry, so an accessed bit that the hardware adds meanwhile is kept by going round again. The loser of a race ends
+// its own stale translation too, or it would fault forever.
+template <pte_format Format, class P, class Mark>
+[[nodiscard]] QUIRE_INLINE constexpr write_grant grant_write(P& policies, table_address root, input_address address, Mark&& mark) noexcept {
+  static_assert(P::locking::fast_path_order == dirty_order::mark_then_grant);
+  using word = typename Format::word;
+  auto found = descend<Format>(policies.memory, root, address);
+  for (bool marked = false;;) {
+    if (Format::kind_of(found.entry, found.level) != entry_kind::leaf) return write_grant::not_mapped;
+    if (found.level != 0 || Format::group_of(found.entry, 0) != 0) return write_grant::not_page;
+    if ((found.entry & Format::may_write_bit) == 0) return write_grant::not_permitted;
+    if (!marked) mark();
+    marked = true;
+    const word writable_entry = Format::make_writable(found.entry);
+    if (writable_entry == found.entry) {
+      detail::announce_locally<Format>(policies, address);
+      return write_grant::already;
+    }
+    if (policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, writable_entry, order::release)) [[likely]] {
+      policies.maintenance.published();
+      detail::announce_locally<Format>(policies, address);
+      return write_grant::granted;
+    }
+  }
+}
+
+template <pte_format Format, class P>
+constexpr result<void> relax_page(P& policies, table_address root, input_address address, permissions rights) noexcept {
+  using word = typename Format::word;
+  const auto change = Format::relax(rights);
+  if (!change) return error{change.error().code, -1, address.value};
+  auto found = descend<Format>(policies.memory, root, address);
+  for (;;) {
+    if (Format::kind_of(found.entry, found.level) != entry_kind::leaf)
+      return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
+    if (found.level != 0 || Format::group_of(found.entry, 0) != 0)
+      return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
+    if (rights.contains(writable) && (found.entry & Format::may_write_bit) == 0) return error{errc::not_permitted, 0, address.value};
+    const word relaxed = (*change)(found.entry);
+    if (relaxed == found.entry ||
+        policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, relaxed, order::release))
+      break;
+  }
+  policies.maintenance.published();
+  detail::announce_locally<Format>(policies, address);
+  return {};
+}
+
+// Relaxed: the bit publishes nothing. The next sample is only as fresh as the caller's invalidation makes it.
+template <pte_format Format, class P>
+constexpr result<bool> age_page(P& policies, table_address root, input_address address) noexcept {
+  using word = typename Format::word;
+  auto found = descend<Format>(policies.memory, root, address);
+  for (;;) {
+    if (Format::kind_of(found.entry, found.level) != entry_kind::leaf)
+      return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
+    if (found.level != 0 || Format::group_of(found.entry, 0) != 0)
+      return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
+    if (!Format::is_accessed(found.entry)) return false;
+    const word aged = Format::clear_accessed(found.entry);
+    if (policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, aged, order::relaxed)) return true;
+  }
+}
+
+}  // namespace quire

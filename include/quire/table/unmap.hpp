@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Taking mappings away: unmap reads every leaf and says what was there, discard detaches whole tables unread.
+#pragma once
+
+#include <cstddef>  // size_t
+
+#include <quire/table/split.hpp>  // make_boundary
+
+namespace quire {
+
+// What unmap found: leaves (a group counts once per entry), whether any had been accessed or written, and the range whose
+// translations are gone.
+struct unmap_result {
+  std::uint64_t entries = 0;
+  bool accessed = false;
+  bool dirty = false;
+  input_range covered;
+};
+
+// One leaf entry that unmap took away.
+struct removed_leaf {
+  input_address address;
+  output_address output;
+  std::uint64_t bytes;
+  attributes was;
+};
+
+namespace detail {
+
+// Visitor of unmap: clears leaves and markers, then unlinks the tables that the range covers wholly.
+template <class Operation, class Report>
+class unmap_leaves {
+  using format = typename Operation::format;
+  using word = typename format::word;
+  static constexpr bool reports_each = !std::is_same_v<Report, std::nullptr_t>;
+
+ public:
+  constexpr unmap_leaves(Operation& op, input_range range, Report& report) noexcept
+      : op_(op), range_(range), report_(report), found{.covered = range} {}
+
+ private:
+  Operation& op_;
+  input_range range_;
+  Report& report_;
+
+ public:
+  unmap_result found;
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    auto& memory = op_.policies.memory;
+    std::size_t last = run.last;
+    std::size_t i = run.first;
+    if constexpr (has_groups<format>) {  // `whole`: a group is one leaf
+      i = group_span<format>(memory.template load<word>(run.table, i, order::relaxed), Run::level, i).first;
+      last = group_span<format>(memory.template load<word>(run.table, last, order::relaxed), Run::level, last).last;
+    }
+    for (; i <= last; ++i) {
+      const word entry = memory.template load<word>(run.table, i, order::relaxed);
+      if (entry == 0) continue;
+      const entry_kind kind = format::kind_of(entry, Run::level);
+      if constexpr (Run::level > 0) {
+        if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
+      }
+      if (kind == entry_kind::leaf) {
+        const word was = replace_entry<format>(memory, run.table, i, entry, word{0});
+        note(run, i, was);
+      } else {
+        memory.template store<word>(run.table, i, word{0}, order::relaxed);
+      }
+    }
+    return run_stop<word>::done();
+  }
+  template <class Position>
+  constexpr errc table_post(const Position& at) noexcept {
+    const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
+    if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
+    op_.policies.memory.template store<word>(at.table, at.index, word{0}, order::relaxed);
+    op_.template detach<Position::level - 1>(format::table_of(at.entry, Position::level));
+    op_.changed_table(at.address, last, invalidation_reason::removed);
+    return errc::none;
+  }
+
+ private:
+  template <class Run>
+  constexpr void note(const Run& run, std::size_t i, word was) noexcept {
+    const input_address first = run.address(i), last = run.address(i + 1) - 1;
+    ++found.entries;
+    found.accessed = found.accessed || format::is_accessed(was);
+    found.dirty = found.dirty || (format::facts.has_dirty && format::is_dirty(was));
+    if (first < found.covered.first() || found.covered.last() < last)
+      found.covered = input_range::closed(first < found.covered.first() ? first : found.covered.first(),
+                                          found.covered.last() < last ? last : found.covered.last());
+    op_.changed(first, last, Run::level, invalidation_reason::removed);
+    if constexpr (reports_each) {
+      const entry_span group = group_span<format>(was, Run::level, i);
+      report_(removed_leaf{first, format::output_of(was, Run::level) + ((i - group.first) << format::shape.shift(Run::level)),
+                           format::shape.leaf_bytes(Run::level), format::attributes_of(was, Run::level)});
+    }
+  }
+};
+
+// Visitor of discard: unlinks wholly covered tables before anything below them is read; clears leaves elsewhere.
+template <class Operation>
+class discard_leaves {
+  using format = typename Operation::format;
+  using word = typename format::word;
+
+ public:
+  constexpr discard_leaves(Operation& op, input_range range) noexcept : op_(op), range_(range) {}
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    auto& memory = op_.policies.memory;
+    std::size_t i = run.first, last = run.last;
+    if constexpr (has_groups<format>) {
+      i = group_span<format>(memory.template load<word>(run.table, i, order::relaxed), Run::level, i).first;
+      last = group_span<format>(memory.template load<word>(run.table, last, order::relaxed), Run::level, last).last;
+    }
+    for (; i <= last; ++i) {
+      const word entry = memory.template load<word>(run.table, i, order::relaxed);
+      if (entry == 0) continue;
+      if constexpr (Run::level > 0) {
+        if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
+      }
+      memory.template store<word>(run.table, i, word{0}, order::relaxed);
+      op_.changed(run.address(i), run.address(i + 1) - 1, Run::level, invalidation_reason::removed);
+    }
+    return run_stop<word>::done();
+  }
+  template <class Position>
+  constexpr errc table_pre(const Position& at) noexcept {
+    const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
+    if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
+    op_.policies.memory.template store<word>(at.table, at.index, word{0}, order::relaxed);
+    op_.template detach<Position::level - 1>(format::table_of(at.entry, Position::level));
+    op_.changed_table(at.address, last, invalidation_reason::removed);
+    return errc::none;
+  }
+
+ private:
+  Operation& op_;
+  input_range range_;
+};
+
+}  // namespace detail
+
+template <class Operation, class Report>
+constexpr unmap_result unmap_range(Operation& op, input_range range, Report& report) noexcept {
+  detail::unmap_leaves<Operation, Report> visitor{op, range, report};
+  static_cast<void>(walk<walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry, typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
+  return visitor.found;
+}
+
+template <class Operation>
+constexpr void discard_range(Operation& op, input_range range) noexcept {
+  detail::discard_leaves<Operation> visitor{op, range};
+  static_cast<void>(walk<walk_flag::leaf | walk_flag::table_pre | walk_flag::stop_on_retry, typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
+}
+
+}  // namespace quire
