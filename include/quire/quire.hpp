@@ -2,6 +2,7 @@
 // Everything a freestanding user needs.
 #pragma once
 
+#include <quire/dirty/fault.hpp>             // fault_handler, dirty_log
 #include <quire/format/arm64_stage2.hpp>     // arm64::stage2
 #include <quire/format/riscv_gstage.hpp>     // riscv::sv39x4, riscv::sv48x4
 #include <quire/policy/array_memory.hpp>     // array_memory

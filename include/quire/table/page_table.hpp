@@ -122,4 +122,6 @@ class page_table {
   bool alive_ = false;
 };
 
+static_assert(policies_for<policies, format_archetype>);
+
 }  // namespace quire

@@ -191,6 +191,16 @@ class exclusive_session : public reading_session<Table> {
     });
   }
 
+  // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
+  // anything changed.
+  constexpr result<bool> restore_write(input_range range) noexcept {
+    constexpr word may_write = format::may_write_bit;
+    constexpr entry_change<word> plain = format::make_writable;
+    constexpr entry_change<word> change{{plain.applies_to.mask | may_write, plain.applies_to.value | may_write}, plain.keep, plain.set};
+    const nothing_reported none;
+    return changing(range, change, invalidation_reason::relaxed, none);
+  }
+
   // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller must
   // know that the page behind it may be written. Success when they are there already. Errors: not_mapped, marked, busy,
   // unsupported_attribute.
@@ -200,7 +210,7 @@ class exclusive_session : public reading_session<Table> {
     return with(page_of<format>(address), [&](operation_type& op) -> result<void> {
       const auto found = this->lookup(address);
       if (!found) return found.error();
-      nothing_reported none;
+      const nothing_reported none;
       if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none)) owes_ = op.finish() || owes_;
       else table_->policies().invalidation.local({found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
       return {};

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// The dirty log of one slot: enable, get, clear, disable.
+//
+// Tracking by write protection. A page is marked (by the fault side, fault.hpp) before it becomes writable; a harvest takes
+// the mark and protects the page again, both in one critical section of the write side; when it returns, the invalidation
+// is complete. So whatever was written before the harvest returned is in what it gave, or in the next.
+//
+// Modes, as in KVM's dirty log protocol:
+//   manual_protect   get() only copies; clear() takes the bits it is given and protects those pages. Without it get() does
+//                    both.
+//   initially_set    (needs manual_protect) the log starts with every page set, and enabling neither protects nor splits:
+//                    clear() does, piece by piece.
+// Eager split: at enable() of the whole slot, or with initially_set at clear() of the blocks touched; switched at run time.
+//
+// Order inside a harvest, for each word of 64 pages: take the bits, protect those pages, then split. Nothing between the
+// first two lets go of the lock; splitting, the only part that needs memory, comes last.
+#pragma once
+
+#include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
+
+#include <quire/dirty/eager_split.hpp>  // split_eagerly
+#include <quire/dirty/memory_slot.hpp>  // memory_slot
+#include <quire/dirty/sink.hpp>         // dirty_sink
+#include <quire/table/page_table.hpp>   // page_table
+
+namespace quire {
+
+struct dirty_log_mode {
+  bool manual_protect = true;
+  bool initially_set = false;
+};
+
+// What becomes of the pages when logging ends: they stay pages and regain their rights on demand; they become blocks at
+// once; or each block is made by the first fault in it (fault.hpp).
+enum class block_recovery : unsigned char { none, in_place, on_fault };
+
+// What a call did besides its purpose.
+struct dirty_log_work {
+  std::uint64_t words_taken = 0;  // bitmap words in which something was set
+  eager_split_result split{};
+  std::size_t blocks_recovered = 0;
+};
+
+// Whether a walk looks at entries whose answer is known: skip_level, or for comparison not.
+enum class split_walk : bool { skip_level, every_level };
+
+template <class Table, class Lock, dirty_sink Sink>
+class dirty_log {
+  using format = typename Table::format;
+  static constexpr int page_bits = format::shape.page_bits;
+
+ public:
+  // `control` may be changed at any time between calls; the next call heeds it.
+  dirty_log(Table& table, Lock& lock, const memory_slot& slot, Sink sink, const eager_split_control& control) noexcept
+      : table_(table), lock_(lock), slot_(slot), sink_(sink), control_(control) {}
+  dirty_log(const dirty_log&) = delete;
+  dirty_log& operator=(const dirty_log&) = delete;
+
+  [[nodiscard]] bool enabled() const noexcept { return atomic::load(&enabled_, order::acquire); }
+  [[nodiscard]] const memory_slot& slot() const noexcept { return slot_; }
+  [[nodiscard]] block_recovery recovery() const noexcept { return recovery_; }
+  // Caller must: hold the read or the write side, and have found enabled().
+  void mark(input_address address) noexcept { sink_.mark(slot_.template page_index<format>(address)); }
+
+  // Which walk the eager split uses; every_level is there to measure against.
+  split_walk walk = split_walk::skip_level;
+
+  // Starts logging. `cache` feeds the eager split alone. Errors: unsupported_attribute (initially_set without
+  // manual_protect); those of check_range, no_root. On an error logging stays off.
+  template <class Cache>
+  [[nodiscard]] result<dirty_log_work> enable(dirty_log_mode mode, Cache& cache) noexcept {
+    if (mode.initially_set && !mode.manual_protect) return errc::unsupported_attribute;
+    const input_range range = slot_.template range<format>();
+    dirty_log_work work;
+    auto session = table_.exclusive(lock_);
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    if (const auto root = table_.root(); !root) return root.error();
+    mode_ = mode;
+    recovery_ = block_recovery::none;
+    if constexpr (harvestable_sink<Sink>) {
+      if (mode.initially_set) sink_.set_all();
+      else sink_.clear_all();
+    }
+    // Release, and before the protection: from here on every fault that gives a page its right to be written marks it.
+    atomic::store(&enabled_, true, order::release);
+    if (mode.initially_set) return work;
+    static_cast<void>(session.write_protect(range, drop_dirty));
+    if (control_.on()) work.split = split(session, cache, range, control_.chunk_bytes);
+    return work;
+  }
+
+  // Copies the log into `words` (bitmap_words(pages) of them). Without manual_protect it is taken and the pages are
+  // protected again. Errors: not_mapped when logging is off.
+  template <class Cache>
+  [[nodiscard]] result<dirty_log_work> get(std::uint64_t* words, Cache& cache) noexcept
+    requires harvestable_sink<Sink>
+  {
+    const std::size_t n = bitmap_words(slot_.pages);
+    dirty_log_work work;
+    auto session = table_.exclusive(lock_);
+    if (!enabled()) return errc::not_mapped;
+    if (mode_.manual_protect) {
+      for (std::size_t w = 0; w < n; ++w) words[w] = sink_.peek(w);
+      return work;
+    }
+    for (std::size_t w = 0; w < n; ++w) {
+      words[w] = sink_.take(w, ~std::uint64_t{0});
+      harvest(session, cache, w, words[w], false, work);
+      if (!session.let_go(false, [] {})) return errc::no_root;
+    }
+    return work;
+  }
+
+  // Takes from the log those of the pages [first_page, first_page + pages) that `words` names, and protects them again; bit b
+  // of words[0] is first_page + b. Requires manual_protect. Errors, before anything is taken: not_mapped (logging is off),
+  // unsupported_attribute (not in manual_protect mode), unaligned (first_page, or pages that do not reach the slot's end, is
+  // no multiple of 64), beyond_input (past the slot).
+  template <class Cache>
+  [[nodiscard]] result<dirty_log_work> clear(std::uint64_t first_page, std::uint64_t pages, const std::uint64_t* words, Cache& cache) noexcept {
+    dirty_log_work work;
+    auto session = table_.exclusive(lock_);
+    if (!enabled()) return error{errc::not_mapped, -1, slot_.first.value};
+    if (!mode_.manual_protect) return error{errc::unsupported_attribute, -1, slot_.first.value};
+    if (first_page > slot_.pages || pages > slot_.pages - first_page) return error{errc::beyond_input, -1, first_page};
+    if (first_page % 64 != 0 || (pages % 64 != 0 && first_page + pages != slot_.pages)) return error{errc::unaligned, -1, first_page};
+    for (std::size_t w = 0; w < bitmap_words(pages); ++w) {
+      const std::uint64_t left = pages - std::uint64_t{w} * 64;
+      const std::uint64_t asked = left >= 64 ? words[w] : words[w] & ((std::uint64_t{1} << left) - 1);
+      const std::size_t word = static_cast<std::size_t>(first_page / 64) + w;
+      std::uint64_t taken = asked;
+      if constexpr (harvestable_sink<Sink>) taken = sink_.take(word, asked);
+      harvest(session, cache, word, taken, mode_.initially_set, work);
+      if (!session.let_go(false, [] {})) return errc::no_root;
+    }
+    return work;
+  }
+
+  // Ends logging. With block_recovery::in_place the slot's leaves regain the write permission where may_write is set, and
+  // become blocks where slot and host allow; with the others that is left to the faults.
+  template <memory_backing Backing>
+  [[nodiscard]] result<dirty_log_work> disable(block_recovery recovery, Backing& backing) noexcept {
+    dirty_log_work work;
+    auto session = table_.exclusive(lock_);
+    if (!enabled()) return errc::not_mapped;
+    atomic::store(&enabled_, false, order::release);
+    recovery_ = recovery;
+    if (recovery != block_recovery::in_place) return work;
+    const input_range range = slot_.template range<format>();
+    static_cast<void>(session.restore_write(range));
+    for (input_address at = range.first();;) {
+      const int level = slot_.template largest_level<format>(at, backing.mapped_level(slot_, at));
+      const std::uint64_t bytes = format::shape.leaf_bytes(level);
+      if (level > 0) {
+        const auto made = session.collapse(input_range::sized(at.align_down(bytes), bytes), level);
+        if (made) work.blocks_recovered += made->leaves;
+      }
+      const input_address last = at.align_down(bytes) + (bytes - 1);
+      if (last >= range.last()) break;
+      at = last + 1;
+      if (!session.let_go(false, [] {})) return errc::no_root;
+    }
+    return work;
+  }
+
+ private:
+  // With arm64's hardware dirty bit protecting makes clean. What was dirty then is what this harvest reports (or, at enable,
+  // what the first full copy takes), so it need not be marked again.
+  struct drop {
+    void operator()(input_address, std::uint64_t) const noexcept {}
+  };
+  static constexpr drop drop_dirty_format{};
+  static constexpr nothing_reported drop_dirty_plain{};
+  static constexpr auto& drop_dirty = []() constexpr -> auto& {
+    if constexpr (protecting_loses_dirty<format>) return drop_dirty_format;
+    else return drop_dirty_plain;
+  }();
+
+  template <class Session, class Cache>
+  void harvest(Session& session, Cache& cache, std::size_t word, std::uint64_t taken, bool splits, dirty_log_work& work) noexcept {
+    if (taken == 0) return;
+    ++work.words_taken;
+    const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
+    static_cast<void>(session.write_protect(base, taken, drop_dirty));
+    if (!splits || !control_.on()) return;
+    const auto low = static_cast<unsigned>(__builtin_ctzll(taken));
+    const auto high = 63 - static_cast<unsigned>(__builtin_clzll(taken));
+    const input_range touched =
+        input_range::sized(base + (std::uint64_t{low} << page_bits), (std::uint64_t{high} - low + 1) << page_bits);
+    // Whole blocks: what a word touches of a block is split along with the rest of it, as long as the slot has it.
+    const auto done = split(session, cache, touched, control_.chunk_bytes);
+    work.split.leaves += done.leaves;
+    work.split.tables += done.tables;
+    work.split.missed += done.missed;
+    work.split.drops += done.drops;
+  }
+  template <class Session, class Cache>
+  eager_split_result split(Session& session, Cache& cache, input_range range, std::uint64_t chunk) noexcept {
+    if (walk == split_walk::skip_level) return split_eagerly<split_skips<format>>(session, cache, range, chunk);
+    return split_eagerly<walk_flags{}>(session, cache, range, chunk);
+  }
+
+  Table& table_;
+  Lock& lock_;
+  memory_slot slot_;
+  Sink sink_;
+  const eager_split_control& control_;
+  dirty_log_mode mode_{};
+  block_recovery recovery_ = block_recovery::none;
+  bool enabled_ = false;
+};
+
+}  // namespace quire

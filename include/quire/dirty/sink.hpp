@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Dirty sinks: where "this page was written" goes.
+//
+//   mark(page)   page is an index in the slot. Called by several vCPUs at once, under the read or the write side.
+// A harvestable sink also keeps the marks, 64 pages a word, until a harvest takes them:
+//   peek(word), take(word, bits) -> the bits that were set (and are now clear), set_all(), clear_all(), pages().
+// Under locking::exclusive and locking::shared the harvest holds the write side and nobody marks beside it.
+#pragma once
+
+#include <concepts>  // same_as
+#include <cstddef>   // size_t
+#include <cstdint>   // uint64_t
+
+#include <quire/atomic.hpp>    // fetch_or, fetch_and
+#include <quire/contract.hpp>  // QUIRE_AUDIT
+
+namespace quire {
+
+template <class S>
+concept dirty_sink = requires(S& sink, std::uint64_t page) {
+  { sink.mark(page) } -> std::same_as<void>;
+};
+
+template <class S>
+concept harvestable_sink = dirty_sink<S> && requires(S& sink, std::size_t word, std::uint64_t bits) {
+  { sink.peek(word) } -> std::same_as<std::uint64_t>;
+  { sink.take(word, bits) } -> std::same_as<std::uint64_t>;
+  { sink.set_all() } -> std::same_as<void>;
+  { sink.clear_all() } -> std::same_as<void>;
+  { sink.pages() } -> std::same_as<std::uint64_t>;
+};
+
+// Words that a bitmap of `pages` pages takes.
+[[nodiscard]] constexpr std::size_t bitmap_words(std::uint64_t pages) noexcept {
+  return static_cast<std::size_t>(pages / 64 + (pages % 64 != 0 ? 1 : 0));
+}
+
+// A bit a page in words that the user owns, bitmap_words(pages) of them. Bits past the last page are always clear.
+class dirty_bitmap {
+ public:
+  constexpr dirty_bitmap(std::uint64_t* words, std::uint64_t pages) noexcept : words_(words), pages_(pages) {}
+
+  // Relaxed: the exchange that makes the page writable releases it (table/shared.hpp). A bit that is set already is not
+  // written again, so vCPUs that write the same page do not fight for the word; that is safe because no harvest can clear
+  // it before the caller lets go of the lock.
+  void mark(std::uint64_t page) noexcept {
+    QUIRE_AUDIT(page < pages_);
+    std::uint64_t* word = words_ + page / 64;
+    const std::uint64_t bit = std::uint64_t{1} << (page % 64);
+    if ((atomic::load(word, order::relaxed) & bit) == 0) atomic::fetch_or(word, bit, order::relaxed);
+  }
+  [[nodiscard]] std::uint64_t peek(std::size_t word) const noexcept { return atomic::load(words_ + word, order::relaxed); }
+  // Relaxed: the write side that the harvest holds orders it against every mark.
+  [[nodiscard]] std::uint64_t take(std::size_t word, std::uint64_t bits) noexcept {
+    if ((peek(word) & bits) == 0) return 0;
+    return atomic::fetch_and(words_ + word, ~bits, order::relaxed) & bits;
+  }
+  void set_all() noexcept {
+    for (std::size_t w = 0; w < bitmap_words(pages_); ++w) atomic::store(words_ + w, valid_bits(w), order::relaxed);
+  }
+  void clear_all() noexcept {
+    for (std::size_t w = 0; w < bitmap_words(pages_); ++w) atomic::store(words_ + w, std::uint64_t{0}, order::relaxed);
+  }
+  [[nodiscard]] std::uint64_t pages() const noexcept { return pages_; }
+
+ private:
+  [[nodiscard]] std::uint64_t valid_bits(std::size_t word) const noexcept {
+    const std::uint64_t left = pages_ - std::uint64_t{word} * 64;
+    return left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+  }
+
+  std::uint64_t* words_;
+  std::uint64_t pages_;
+};
+
+// Hands every mark to a function; whoever keeps the marks brings them back as the bits of dirty_log::clear().
+template <class Function>
+class dirty_callback {
+ public:
+  constexpr explicit dirty_callback(Function function) noexcept : function_(function) {}
+  constexpr void mark(std::uint64_t page) noexcept { function_(page); }
+
+ private:
+  Function function_;
+};
+
+struct no_sink {
+  constexpr void mark(std::uint64_t) noexcept {}
+};
+
+static_assert(harvestable_sink<dirty_bitmap> && dirty_sink<no_sink> && !harvestable_sink<no_sink> && !dirty_sink<int>);
+
+}  // namespace quire
