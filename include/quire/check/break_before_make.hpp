@@ -248,7 +248,7 @@ class break_before_make {
       owe(now, options_.same_translation ? debt_kind::resized : debt_kind::removed);
     }
     if (now.to == entry_kind::table) {
-      check_split(now, now.before);
+      if (now.from == entry_kind::leaf) check_split(now, now.before);
       link(F::table_of(now.after, now.level), now.level - 1, now.first);
     }
   }

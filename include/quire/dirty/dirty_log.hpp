@@ -85,8 +85,9 @@ class dirty_log {
     // Release, and before the protection: from here on every fault that gives a page its right to be written marks it.
     atomic::store(&enabled_, true, order::release);
     if (mode.initially_set) return work;
-    static_cast<void>(session.write_protect(range, drop_dirty));
-    if (control_.on()) work.split = split(session, cache, range, control_.chunk_bytes);
+    const bool all = in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.write_protect(piece, drop_dirty)); });
+    if (!all) return errc::no_root;
+    work.split = split(session, cache, range);
     return work;
   }
 
@@ -147,7 +148,7 @@ class dirty_log {
     recovery_ = recovery;
     if (recovery != block_recovery::in_place) return work;
     const input_range range = slot_.template range<format>();
-    static_cast<void>(session.restore_write(range));
+    if (!in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.restore_write(piece)); })) return errc::no_root;
     for (input_address at = range.first();;) {
       const int level = slot_.template largest_level<format>(at, backing.mapped_level(slot_, at));
       const std::uint64_t bytes = format::shape.leaf_bytes(level);
@@ -182,22 +183,33 @@ class dirty_log {
     ++work.words_taken;
     const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
     static_cast<void>(session.write_protect(base, taken, drop_dirty));
-    if (!splits || !control_.on()) return;
+    if (!splits) return;
     const auto low = static_cast<unsigned>(__builtin_ctzll(taken));
     const auto high = 63 - static_cast<unsigned>(__builtin_clzll(taken));
     const input_range touched =
         input_range::sized(base + (std::uint64_t{low} << page_bits), (std::uint64_t{high} - low + 1) << page_bits);
-    // Whole blocks: what a word touches of a block is split along with the rest of it, as long as the slot has it.
-    const auto done = split(session, cache, touched, control_.chunk_bytes);
-    work.split.leaves += done.leaves;
-    work.split.tables += done.tables;
-    work.split.missed += done.missed;
-    work.split.drops += done.drops;
+    work.split += split(session, cache, touched);
   }
   template <class Session, class Cache>
-  eager_split_result split(Session& session, Cache& cache, input_range range, std::uint64_t chunk) noexcept {
+  eager_split_result split(Session& session, Cache& cache, input_range range) noexcept {
+    const std::uint64_t chunk = control_.chunk();
+    if (chunk == 0) return {};
     if (walk == split_walk::skip_level) return split_eagerly<split_skips<format>>(session, cache, range, chunk);
     return split_eagerly<walk_flags{}>(session, cache, range, chunk);
+  }
+
+  // Calls change(piece) for pieces of the range, with a chance to let go of the lock between them. False: the root is gone.
+  template <class Session, class Change>
+  static bool in_pieces(Session& session, input_range range, Change&& change) noexcept {
+    constexpr std::uint64_t piece_bytes = format::shape.leaf_bytes(format::shape.root_level);
+    for (input_address at = range.first();;) {
+      const input_address end{at.value | (piece_bytes - 1)};
+      const input_address last = end < range.last() ? end : range.last();
+      change(input_range::closed(at, last));
+      if (last == range.last()) return true;
+      at = last + 1;
+      if (!session.let_go(false, [] {})) return false;
+    }
   }
 
   Table& table_;

@@ -5,17 +5,29 @@
 
 #include <cstdint>  // uint64_t
 
+#include <quire/atomic.hpp>         // load, store
 #include <quire/table/session.hpp>  // exclusive_session
 
 namespace quire {
 
-// The run-time switch. `chunk_bytes` is the most that is split without a chance to let go of the lock: 0, or the size of a
-// leaf of the format (a block or a page), or a multiple of such; 0 switches eager splitting off.
-struct eager_split_control {
-  bool enabled = true;
-  std::uint64_t chunk_bytes = 0;
+// The run-time switch, read at the start of every call that may split. `chunk_bytes` is the most that is split without a
+// chance to let go of the lock: the size of a page or a block of the format, or another power of two of pages; 0 switches
+// eager splitting off. Relaxed: a call sees the old or the new setting.
+class eager_split_control {
+ public:
+  constexpr eager_split_control() noexcept = default;  // off
+  constexpr eager_split_control(bool enabled, std::uint64_t chunk_bytes) noexcept : enabled_(enabled), chunk_bytes_(chunk_bytes) {}
 
-  [[nodiscard]] bool on() const noexcept { return enabled && chunk_bytes != 0; }
+  void set_enabled(bool enabled) noexcept { atomic::store(&enabled_, enabled, order::relaxed); }
+  void set_chunk_bytes(std::uint64_t bytes) noexcept { atomic::store(&chunk_bytes_, bytes, order::relaxed); }
+  // The chunk to split by; 0: do not split.
+  [[nodiscard]] std::uint64_t chunk() const noexcept {
+    return atomic::load(&enabled_, order::relaxed) ? atomic::load(&chunk_bytes_, order::relaxed) : 0;
+  }
+
+ private:
+  bool enabled_ = true;
+  std::uint64_t chunk_bytes_ = 0;
 };
 
 struct eager_split_result {
@@ -23,6 +35,14 @@ struct eager_split_result {
   std::size_t tables = 0;    // tables taken
   std::uint64_t missed = 0;  // bytes at the end of the range that were not looked at: out of memory, or the root is gone
   unsigned drops = 0;        // times the lock was let go
+
+  constexpr eager_split_result& operator+=(const eager_split_result& other) noexcept {
+    leaves += other.leaves;
+    tables += other.tables;
+    missed += other.missed;
+    drops += other.drops;
+    return *this;
+  }
 };
 
 // Tables that one chunk can take: one for each block of each level that it may touch.

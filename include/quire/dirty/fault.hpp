@@ -36,7 +36,7 @@ enum class fault_outcome : unsigned char {
 struct fault_report {
   fault_outcome outcome = fault_outcome::retry;
   std::size_t splits = 0;     // leaves that this fault split
-  bool made_block = false;    // a table was replaced by a block
+  bool made_block = false;    // pages became a block again
 };
 
 template <class Table, class Lock, memory_backing Backing, dirty_sink Sink>
@@ -125,13 +125,13 @@ class fault_handler {
       report.splits = split->leaves;
       found = session.lookup(address);
     }
-    if (same && found && (found->level == p.level || log.recovery() != block_recovery::on_fault || p.logging)) {
+    if (same && found) {
+      if (found->level < p.level && log.recovery() == block_recovery::on_fault) report.made_block = rebuild_block(session, block, block_output, p, cache);
+      if (report.made_block) return report;
       const auto relaxed = session.relax(address, p.wanted.allowed);
       if (!relaxed) return relaxed.error();
       return report;
     }
-    // Nothing there, something else, or pages that may become a block again.
-    report.made_block = same;
     const auto done = session.map(input_range::sized(block, bytes), block_output, p.wanted, cache,
                                   {.largest_level = p.level, .replace = found.has_value()});
     if (done) return report;
@@ -140,6 +140,16 @@ class fault_handler {
     const auto alone = session.map(page_of<format>(address), output.align_down(page), p.wanted, cache, {.largest_level = 0});
     if (!alone) return alone.error();
     return report;
+  }
+
+  // Pages that lie in one piece of host memory become a block again: holes are filled, rights restored, then collapsed.
+  template <class Session, class Cache>
+  [[nodiscard]] static bool rebuild_block(Session& session, input_address block, output_address output, const plan& p, Cache& cache) noexcept {
+    const input_range range = input_range::sized(block, format::shape.leaf_bytes(p.level));
+    if (!session.map(range, output, p.wanted, cache, {.largest_level = p.level})) return false;
+    static_cast<void>(session.restore_write(range));
+    const auto made = session.collapse(range, p.level);
+    return made && made->leaves != 0;
   }
 
   Table& table_;

@@ -55,6 +55,7 @@ struct format {
   static_assert(O.groups == group_encoding::none || (O.group_bits >= 1 && O.group_bits < O.index_bits));
   static_assert(O.dirty != dirty_encoding::writable_clean || O.hardware_updates);
 
+  static constexpr shape_options options = O;
   using word = std::conditional_t<O.narrow, std::uint32_t, std::uint64_t>;
   static constexpr geometry<O.levels> shape = []() constexpr {
     geometry<O.levels> g{.page_bits = 6, .index_bits = {}};
@@ -219,55 +220,55 @@ struct format {
 };
 
 // Every two values of two options that can stand together do so in one of these; a name says what the format is there
-// for, and only `plain` is plain.
+// for, and only `plain` is plain. Structs, not aliases, so that symbols and diagnostics stay short.
 // clang-format off
-using plain = format<shape_options{}>;
-using wide_root = format<shape_options{
+struct plain : format<shape_options{}> {};
+struct wide_root : format<shape_options{
     .levels = 2, .extra_root_bits = 4, .narrow = true, .groups = group_encoding::own_output, .inverted = true,
     .table_rights = true, .dirty = dirty_encoding::writable_clean, .hardware_updates = true,
-    .break_before_make = true, .caches_invalid = true}>;
-using narrow32 = format<shape_options{
+    .break_before_make = true, .caches_invalid = true}> {};
+struct narrow32 : format<shape_options{
     .levels = 4, .extra_root_bits = 1, .leaf_levels = 0x1, .narrow = true, .sign_extended = true,
     .groups = group_encoding::all_equal, .table_rights = true, .dirty = dirty_encoding::none,
-    .hardware_updates = true}>;
-using grouped = format<shape_options{
+    .hardware_updates = true}> {};
+struct grouped : format<shape_options{
     .extra_root_bits = 1, .sign_extended = true, .groups = group_encoding::own_output, .inverted = true,
-    .dirty = dirty_encoding::none, .break_before_make = true, .caches_invalid = true}>;
-using napot = format<shape_options{
+    .dirty = dirty_encoding::none, .break_before_make = true, .caches_invalid = true}> {};
+struct napot : format<shape_options{
     .leaf_levels = 0x1, .narrow = true, .groups = group_encoding::all_equal, .inverted = true, .table_rights = true,
-    .break_before_make = true, .caches_invalid = true}>;
-using inverted = format<shape_options{
+    .break_before_make = true, .caches_invalid = true}> {};
+struct inverted : format<shape_options{
     .levels = 4, .index_bits = 1, .extra_root_bits = 4, .leaf_levels = 0xf, .sign_extended = true, .inverted = true,
-    .hardware_updates = true, .break_before_make = true}>;
-using table_rights = format<shape_options{
+    .hardware_updates = true, .break_before_make = true}> {};
+struct table_rights : format<shape_options{
     .index_bits = 1, .extra_root_bits = 4, .leaf_levels = 0x7, .narrow = true, .table_rights = true,
-    .dirty = dirty_encoding::none, .caches_invalid = true}>;
-using signed_input = format<shape_options{
+    .dirty = dirty_encoding::none, .caches_invalid = true}> {};
+struct signed_input : format<shape_options{
     .levels = 2, .index_bits = 1, .leaf_levels = 0x1, .sign_extended = true, .dirty = dirty_encoding::writable_clean,
-    .hardware_updates = true}>;
-using hardware_ad = format<shape_options{
+    .hardware_updates = true}> {};
+struct hardware_ad : format<shape_options{
     .levels = 4, .index_bits = 1, .leaf_levels = 0x7, .narrow = true, .table_rights = true, .hardware_updates = true,
-    .break_before_make = true, .caches_invalid = true}>;
-using dbm = format<shape_options{
+    .break_before_make = true, .caches_invalid = true}> {};
+struct dbm : format<shape_options{
     .index_bits = 1, .extra_root_bits = 1, .narrow = true, .dirty = dirty_encoding::writable_clean,
-    .hardware_updates = true, .caches_invalid = true}>;
-using bbm = format<shape_options{
+    .hardware_updates = true, .caches_invalid = true}> {};
+struct bbm : format<shape_options{
     .levels = 2, .groups = group_encoding::all_equal, .inverted = true, .dirty = dirty_encoding::none,
-    .break_before_make = true, .caches_invalid = true}>;
-using deep = format<shape_options{
+    .break_before_make = true, .caches_invalid = true}> {};
+struct deep : format<shape_options{
     .levels = 4, .index_bits = 1, .leaf_levels = 0xf, .sign_extended = true, .inverted = true, .table_rights = true,
-    .dirty = dirty_encoding::writable_clean, .hardware_updates = true, .caches_invalid = true}>;
-using pages_only = format<shape_options{
-    .levels = 4, .leaf_levels = 0x1, .sign_extended = true, .groups = group_encoding::own_output}>;
-using cached_invalid = format<shape_options{
-    .levels = 2, .index_bits = 1, .extra_root_bits = 1, .narrow = true, .inverted = true, .caches_invalid = true}>;
-using inverted_dbm = format<shape_options{
+    .dirty = dirty_encoding::writable_clean, .hardware_updates = true, .caches_invalid = true}> {};
+struct pages_only : format<shape_options{
+    .levels = 4, .leaf_levels = 0x1, .sign_extended = true, .groups = group_encoding::own_output}> {};
+struct cached_invalid : format<shape_options{
+    .levels = 2, .index_bits = 1, .extra_root_bits = 1, .narrow = true, .inverted = true, .caches_invalid = true}> {};
+struct inverted_dbm : format<shape_options{
     .extra_root_bits = 4, .sign_extended = true, .groups = group_encoding::all_equal, .inverted = true,
     .dirty = dirty_encoding::writable_clean, .hardware_updates = true, .break_before_make = true,
-    .caches_invalid = true}>;
-using napot_ad = format<shape_options{
+    .caches_invalid = true}> {};
+struct napot_ad : format<shape_options{
     .extra_root_bits = 4, .leaf_levels = 0x1, .narrow = true, .sign_extended = true,
-    .groups = group_encoding::all_equal, .inverted = true, .hardware_updates = true}>;
+    .groups = group_encoding::all_equal, .inverted = true, .hardware_updates = true}> {};
 // clang-format on
 
 static_assert(pte_format<plain> && pte_format<narrow32> && pte_format<napot>);

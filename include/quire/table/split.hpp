@@ -54,6 +54,7 @@ constexpr void break_group(operation<Format, P>& op, table_address table, std::u
     const word first = single();
     for (std::size_t i = span.first; i <= span.last; ++i)
       memory.template store<word>(table, i, static_cast<word>(first + (i - span.first) * step), order::release);
+    op.policies.maintenance.published();
   } else {
     // Entries are rewritten one by one; a bit that the hardware sets in a later one after an earlier one was written is
     // found by the exchange and given to all in a second round.
@@ -87,6 +88,7 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
       last = Format::table(work[k].table, Level);
       memory.template store<word>(table, work[k].index, last, order::release);
     }
+    op.policies.maintenance.published();
   } else {
     for (int k = 0; k < n; ++k) {
       last = Format::table(work[k].table, Level);

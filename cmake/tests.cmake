@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+# How tests are declared. Included by tests/CMakeLists.txt only.
+
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+if("unit" IN_LIST QUIRE_TEST_GROUPS OR "threads" IN_LIST QUIRE_TEST_GROUPS)
+  find_package(Catch2 CONFIG REQUIRED)
+  include(Catch)
+
+  # What every test gets. Contracts at level 2: tests are what the audits are there for.
+  add_library(quire_test_base INTERFACE)
+  target_include_directories(quire_test_base INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_definitions(quire_test_base INTERFACE QUIRE_CONTRACTS=2)
+  target_link_libraries(quire_test_base INTERFACE quire::hosted Catch2::Catch2 Threads::Threads)
+
+  # Catch2's main and its precompiled header: the two slow parts of a small test, compiled once.
+  add_library(quire_test_main OBJECT main.cpp)
+  target_link_libraries(quire_test_main PUBLIC quire_test_base)
+  target_precompile_headers(quire_test_main PRIVATE catch.hpp)
+  quire_strict(quire_test_main)
+  if(TARGET Catch2::Catch2WithMain)
+    target_link_libraries(quire_test_base INTERFACE Catch2::Catch2WithMain)
+  endif()
+endif()
+
+# quire_add_test(NAME [SOURCES...] [THREADS] [FLAGS ...] [DEFINITIONS ...] [LIBRARIES ...]
+#                [TIMEOUT SECONDS])
+#
+# One executable. Its test cases become the tests "<directory>.NAME/<test case>".
+#   SOURCES    default: NAME.cpp
+#   THREADS    worth running under the thread sanitizer; these are the tests with label `threads`
+#   FLAGS      compiled with these as well, and without the shared precompiled header. For a heavy
+#              test that is hopeless at the -O1 of some presets: FLAGS -O2
+#   TIMEOUT    of one test case; default 300
+function(quire_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "TIMEOUT" "FLAGS;DEFINITIONS;LIBRARIES")
+  set(sources ${arg_UNPARSED_ARGUMENTS})
+  if(NOT sources)
+    set(sources ${name}.cpp)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  set(group unit)
+  if(arg_THREADS)
+    set(group threads)
+  endif()
+
+  foreach(source IN LISTS sources)
+    cmake_path(ABSOLUTE_PATH source)
+    set_property(GLOBAL APPEND PROPERTY quire_listed_tests ${source})
+  endforeach()
+  if(NOT group IN_LIST QUIRE_TEST_GROUPS)
+    return()
+  endif()
+
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME directory)
+  set(target test_${directory}_${name})
+  add_executable(${target} ${sources})
+  target_link_libraries(${target} PRIVATE quire_test_base quire_test_main ${arg_LIBRARIES})
+  quire_strict(${target})
+  if(arg_FLAGS OR arg_DEFINITIONS)
+    target_compile_options(${target} PRIVATE ${arg_FLAGS})
+    target_compile_definitions(${target} PRIVATE ${arg_DEFINITIONS})
+  else()
+    target_precompile_headers(${target} REUSE_FROM quire_test_main)
+  endif()
+
+  # Discovery would let an executable without test cases pass in silence.
+  add_custom_command(
+    TARGET ${target}
+    POST_BUILD
+    COMMAND ${CMAKE_COMMAND} -D "EXECUTABLE=${CMAKE_CROSSCOMPILING_EMULATOR};$<TARGET_FILE:${target}>"
+            -P ${PROJECT_SOURCE_DIR}/cmake/require_tests.cmake
+    VERBATIM)
+  catch_discover_tests(
+    ${target}
+    TEST_PREFIX "${directory}.${name}/"
+    PROPERTIES LABELS ${group} TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# The lists kept by hand, compared with the files: a header not listed is not installed, a test not
+# listed never runs. Called after every test was declared.
+function(quire_add_list_tests)
+  set(check ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/cmake/check_list.py)
+  get_property(tests GLOBAL PROPERTY quire_listed_tests)
+  add_test(NAME headers.listed COMMAND ${check} ${PROJECT_SOURCE_DIR} "include/**/*.hpp"
+                                       ${quire_core_headers} ${quire_hosted_headers})
+  add_test(NAME tests.listed COMMAND ${check} ${PROJECT_SOURCE_DIR} "tests/*/*.cpp" ${tests}
+                                     --except tests/freestanding tests/support)
+  set_tests_properties(headers.listed tests.listed PROPERTIES LABELS unit)
+endfunction()
+
+# Every header and the kernel-style instantiations, compiled with our warnings even where no test
+# includes them; ./dev lint takes both files as what it analyses. Never linked.
+function(quire_add_compiled_headers)
+  set(text "// Generated: includes every public header.\n")
+  foreach(header IN LISTS quire_core_headers quire_hosted_headers)
+    string(REGEX REPLACE "^include/(.*)$" "#include <\\1>\n" line ${header})
+    string(APPEND text ${line})
+  endforeach()
+  file(CONFIGURE OUTPUT all_headers.cpp CONTENT ${text} @ONLY)
+  add_library(quire_compiled_headers OBJECT ${CMAKE_CURRENT_BINARY_DIR}/all_headers.cpp
+                                            freestanding/instantiate.cpp)
+  target_link_libraries(quire_compiled_headers PRIVATE quire::hosted)
+  quire_strict(quire_compiled_headers)
+endfunction()

@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: MIT
+// Litmus programs for the automaton: what it must report, and next to it what it must accept.
+#include <quire/check/break_before_make.hpp>
+
+#include "catch.hpp"
+
+#include "check/hand.hpp"
+
+using namespace quire_test;
+
+namespace {
+
+template <class F>
+struct program {
+  const char* name;
+  void (*run)(hand<F>&);
+};
+
+// The block at entry 1 and the page at entry 0 are mapped before a program starts.
+template <class F>
+void prepare(hand<F>& h) {
+  h.store(h.blocks, 1, h.leaf(0x400, 1));
+  h.store(h.pages, 0, h.leaf(0x1000, 0));
+  h.flush(0, 2 * block - 1, -1, false, invalidation_reason::installed);
+  REQUIRE(h.ended().text() == "");
+}
+
+template <class F, std::size_t Count>
+void expect(const program<F> (&programs)[Count], rule broken, check::machine_options options = {}) {
+  for (const program<F>& one : programs) {
+    INFO(one.name);
+    hand<F> h{options};
+    prepare(h);
+    one.run(h);
+    h.machine.automaton().verify_nothing_owed();
+    INFO(h.findings().text());
+    CHECK(h.findings().only(broken));
+  }
+}
+template <class F, std::size_t Count>
+void accept(const program<F> (&programs)[Count], check::machine_options options = {}) {
+  for (const program<F>& one : programs) {
+    INFO(one.name);
+    hand<F> h{options};
+    prepare(h);
+    one.run(h);
+    h.machine.automaton().verify_nothing_owed();
+    CHECK(h.findings().text() == "");
+  }
+}
+
+using b = hand<breaking>;
+using d = hand<direct>;
+using c = hand<caching>;
+
+// Break, invalidate, make.
+void replace(b& h, table_address t, std::size_t i, std::uint64_t entry, std::uint64_t first, std::uint64_t last) {
+  h.store(t, i, breaking::locked);
+  h.flush(first, last);
+  h.store(t, i, entry);
+}
+
+}  // namespace
+
+TEST_CASE("break-before-make: bad programs are reported") {
+  const program<breaking> bad[] = {
+      {"another output, written over",
+       [](b& h) {
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"another memory type, written over",
+       [](b& h) {
+         h.store(h.pages, 0, h.leaf(0x1000, 0, device));
+         h.flush(0, page - 1);
+       }},
+      {"a table over a block",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::table(h.split_of(0x400, clean), 1));
+         h.flush(block, 2 * block - 1);
+       }},
+      {"a block over a table",
+       [](b& h) {
+         h.store(h.blocks, 0, h.leaf(0x800, 1));
+         h.flush(0, block - 1);
+       }},
+      {"a table over a table",
+       [](b& h) {
+         h.store(h.blocks, 0, breaking::table(h.table(), 1));
+         h.flush(0, block - 1);
+       }},
+      {"a page becomes part of a group",
+       [](b& h) {
+         h.store(h.pages, 0, h.leaf(0x1000, 0, clean, 1));
+         h.flush(0, 2 * page - 1);
+       }},
+      {"a block becomes part of a group",
+       [](b& h) {
+         replace(h, h.blocks, 1, h.leaf(0x400, 1), block, 2 * block - 1);
+         h.store(h.blocks, 1, static_cast<std::uint64_t>(h.leaf(0x400, 1, clean, 1) + breaking::step(1, 1)));
+         h.flush(0, 2 * block - 1);
+       }},
+      {"made without an invalidation",
+       [](b& h) {
+         h.store(h.pages, 0, 0);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"made again as it was, without an invalidation",
+       [](b& h) {
+         h.store(h.pages, 0, 0);
+         h.store(h.pages, 0, h.leaf(0x1000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"made before the invalidation completed",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.add(0, page - 1);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.complete();
+       }},
+      {"invalidated before it was broken",
+       [](b& h) {
+         h.flush(0, page - 1);
+         h.store(h.pages, 0, breaking::locked);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"added before it was broken, completed after",
+       [](b& h) {
+         h.add(0, page - 1);
+         h.store(h.pages, 0, breaking::locked);
+         h.complete();
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"invalidated another page",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.flush(page, 2 * page - 1);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"invalidated one page of a block",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         h.flush(block, block + page - 1);
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+         h.flush(block, 2 * block - 1);
+       }},
+      {"invalidated with a hint at another level",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         h.flush(block, 2 * block - 1, 0, false, invalidation_reason::reduced);
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+         h.flush(block, 2 * block - 1);
+       }},
+      {"a table was broken and only leaves invalidated",
+       [](b& h) {
+         h.store(h.blocks, 0, breaking::locked);
+         h.flush(0, block - 1, -1, true);
+         h.store(h.blocks, 0, h.leaf(0x800, 1));
+         h.flush(0, block - 1);
+       }},
+      {"broken and made through a marker",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::marker(5));
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"one of two broken entries made too early",
+       [](b& h) {
+         h.store(h.pages, 1, h.leaf(0x1040, 0));
+         h.store(h.pages, 0, breaking::locked);
+         h.store(h.pages, 1, breaking::locked);
+         h.flush(0, page - 1);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.store(h.pages, 1, h.leaf(0x2040, 0));
+         h.flush(0, 2 * page - 1);
+       }},
+      {"a group was broken entry by entry and made before the last one",
+       [](b& h) {
+         const auto first = h.leaf(0x2000, 0, clean, 1);
+         h.store(h.pages, 2, first);
+         h.store(h.pages, 3, static_cast<std::uint64_t>(first + breaking::step(0, 1)));
+         h.store(h.pages, 2, 0);
+         h.flush(2 * page, 4 * page - 1);
+         h.store(h.pages, 3, 0);
+         h.store(h.pages, 2, h.leaf(0x3000, 0));
+         h.flush(2 * page, 4 * page - 1);
+       }},
+  };
+  expect(bad, rule::broken_before_made);
+}
+
+TEST_CASE("break-before-make: good programs are accepted") {
+  const program<breaking> good[] = {
+      {"another output through locked", [](b& h) { replace(h, h.pages, 0, h.leaf(0x2000, 0), 0, page - 1); }},
+      {"another memory type through locked",
+       [](b& h) { replace(h, h.pages, 0, h.leaf(0x1000, 0, device), 0, page - 1); }},
+      {"through absent",
+       [](b& h) {
+         h.store(h.pages, 0, 0);
+         h.flush(0, page - 1, 0, true);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"through a marker",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::marker(5));
+         h.flush(0, page - 1, 0, true);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"a block becomes a table",
+       [](b& h) { replace(h, h.blocks, 1, breaking::table(h.split_of(0x400, clean), 1), block, 2 * block - 1); }},
+      {"a table becomes a block", [](b& h) { replace(h, h.blocks, 0, h.leaf(0x800, 1), 0, block - 1); }},
+      {"pages become a group",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.flush(0, 2 * page - 1);
+         h.store(h.pages, 1, static_cast<std::uint64_t>(h.leaf(0x1000, 0, clean, 1) + breaking::step(0, 1)));
+         h.store(h.pages, 0, h.leaf(0x1000, 0, clean, 1));
+       }},
+      {"rights added",
+       [](b& h) { h.store(h.pages, 0, h.leaf(0x1000, 0, {.allowed = quire::all_access, .may_write = true})); }},
+      {"rights removed and invalidated",
+       [](b& h) {
+         h.store(h.pages, 0, h.leaf(0x1000, 0, read_only));
+         h.flush(0, page - 1, 0, true, invalidation_reason::reduced);
+       }},
+      {"accessed cleared", [](b& h) { h.exchange(h.pages, 0, h.leaf(0x1000, 0, not_accessed)); }},
+      {"software bits changed",
+       [](b& h) {
+         attributes marked = clean;
+         marked.software = 2;
+         h.store(h.pages, 0, h.leaf(0x1000, 0, marked));
+       }},
+      {"two broken, one invalidation, two made",
+       [](b& h) {
+         h.store(h.pages, 1, h.leaf(0x1040, 0));
+         h.store(h.pages, 0, breaking::locked);
+         h.store(h.pages, 1, breaking::locked);
+         h.flush(0, 2 * page - 1);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.store(h.pages, 1, h.leaf(0x2040, 0));
+       }},
+      {"a block invalidated page by page",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         for (std::uint64_t i : {2U, 0U, 3U, 1U})
+           h.add(block + i * page, block + i * page + page - 1, 1, true, invalidation_reason::reduced);
+         h.complete();
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+       }},
+      {"a wider invalidation pays", [](b& h) { replace(h, h.pages, 0, h.leaf(0x2000, 0), 0, 4095); }},
+      {"a neighbour made while a break is not invalidated",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.store(h.pages, 1, h.leaf(0x2040, 0));
+         h.flush(0, page - 1);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"stores to a table that is not linked",
+       [](b& h) {
+         const table_address made = h.table();
+         h.store(made, 0, h.leaf(0x2000, 0));
+         h.store(made, 0, h.leaf(0x3000, 0));
+         h.policies.tables.give_back(made);
+       }},
+      {"broken and left so",
+       [](b& h) {
+         h.store(h.pages, 0, 0);
+         h.flush(0, page - 1);
+       }},
+  };
+  accept(good);
+}
+
+TEST_CASE("without break-before-make an invalidation is owed") {
+  const program<direct> bad[] = {
+      {"unmapped", [](d& h) { h.store(h.pages, 0, 0); }},
+      {"another output", [](d& h) { h.store(h.pages, 0, h.leaf(0x2000, 0)); }},
+      {"write-protected", [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0, read_only)); }},
+      {"made clean",
+       [](d& h) {
+         h.store(h.pages, 0, h.leaf(0x1000, 0, dirtied));
+         h.store(h.pages, 0, h.leaf(0x1000, 0, clean));
+       }},
+      {"split", [](d& h) { h.store(h.blocks, 1, direct::table(h.split_of(0x400, clean), 1)); }},
+      {"collapsed", [](d& h) { h.store(h.blocks, 0, h.leaf(0x1000, 1)); }},
+      {"added and not completed",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.add(0, page - 1);
+       }},
+      {"added before the change",
+       [](d& h) {
+         h.add(0, page - 1);
+         h.store(h.pages, 0, 0);
+         h.complete();
+       }},
+      {"changed again after it was added",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.add(0, page - 1);
+         h.store(h.pages, 0, h.leaf(0x1000, 0));
+         h.store(h.pages, 0, 0);
+         h.complete();
+       }},
+      {"a table taken out, leaves invalidated",
+       [](d& h) {
+         h.store(h.blocks, 0, 0);
+         h.flush(0, block - 1, -1, true);
+       }},
+      {"a table taken out, half of it invalidated",
+       [](d& h) {
+         h.store(h.blocks, 0, 0);
+         h.flush(0, 2 * page - 1);
+       }},
+      {"one of two pages invalidated",
+       [](d& h) {
+         h.store(h.pages, 1, h.leaf(0x1040, 0));
+         h.store(h.pages, 0, 0);
+         h.store(h.pages, 1, 0);
+         h.flush(page, 2 * page - 1);
+       }},
+      {"a hint at another level",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.flush(0, page - 1, 1);
+       }},
+  };
+  expect(bad, rule::not_invalidated);
+
+  const program<direct> good[] = {
+      {"unmapped",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.flush(0, page - 1, 0, true);
+       }},
+      {"another output, invalidated later",
+       [](d& h) {
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1, 0, true);
+       }},
+      {"split",
+       [](d& h) {
+         h.store(h.blocks, 1, direct::table(h.split_of(0x400, clean), 1));
+         h.flush(block, 2 * block - 1, 1, true, invalidation_reason::resized);
+       }},
+      {"collapsed",
+       [](d& h) {
+         h.store(h.blocks, 0, h.leaf(0x1000, 1));
+         h.flush(0, block - 1, -1, false, invalidation_reason::resized);
+       }},
+      {"two changes, one invalidation",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.store(h.blocks, 1, 0);
+         h.flush(0, 2 * block - 1);
+       }},
+      {"mapped: nothing is owed where invalid entries are not cached",
+       [](d& h) { h.store(h.pages, 2, h.leaf(0x2000, 0)); }},
+      {"accessed cleared", [](d& h) { h.exchange(h.pages, 0, h.leaf(0x1000, 0, not_accessed)); }},
+      {"rights added",
+       [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0, {.allowed = quire::all_access, .may_write = true})); }},
+      {"the same word again", [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0)); }},
+  };
+  accept(good);
+}
+
+TEST_CASE("where a split may wait for its invalidation, it may") {
+  hand<direct> h;
+  prepare(h);
+  h.machine.automaton().options().resized_may_wait = true;
+  h.store(h.blocks, 1, direct::table(h.split_of(0x400, clean), 1));
+  CHECK(h.ended().text() == "");
+  h.machine.automaton().options().resized_may_wait = false;
+  CHECK(h.ended().only(rule::not_invalidated));
+}
+
+TEST_CASE("break-before-make may be asked of a format that does not need it") {
+  hand<direct> h;
+  prepare(h);
+  h.machine.automaton().options().must_break = true;
+  h.store(h.pages, 0, h.leaf(0x2000, 0));
+  h.flush(0, page - 1);
+  CHECK(h.ended().only(rule::broken_before_made));
+}
+
+TEST_CASE("where invalid entries are cached, an installed translation is invalidated") {
+  const program<caching> bad[] = {
+      {"a page", [](c& h) { h.store(h.pages, 2, h.leaf(0x2000, 0)); }},
+      {"a table with leaves", [](c& h) { h.store(h.blocks, 2, caching::table(h.split_of(0x400, clean), 1)); }},
+      {"a page, and a hint at another level",
+       [](c& h) {
+         h.store(h.blocks, 2, h.leaf(0x400, 1));
+         h.flush(2 * block, 3 * block - 1, 0, true, invalidation_reason::installed);
+       }},
+      {"a table, and a hint at its leaves",
+       [](c& h) {
+         h.store(h.blocks, 2, caching::table(h.split_of(0x400, clean), 1));
+         h.flush(2 * block, 3 * block - 1, 0, true, invalidation_reason::installed);
+       }},
+  };
+  expect(bad, rule::not_invalidated);
+  const program<caching> good[] = {
+      {"a page",
+       [](c& h) {
+         h.store(h.pages, 2, h.leaf(0x2000, 0));
+         h.flush(2 * page, 3 * page - 1, 0, true, invalidation_reason::installed);
+       }},
+      {"a page in a new table",
+       [](c& h) {
+         const table_address made = h.table();
+         h.store(h.blocks, 2, caching::table(made, 1));
+         h.store(made, 1, h.leaf(0x2000, 0));
+         h.flush(2 * block + page, 2 * block + 2 * page - 1, 0, false, invalidation_reason::installed);
+       }},
+      {"an empty table: nothing is mapped yet", [](c& h) { h.store(h.blocks, 2, caching::table(h.table(), 1)); }},
+  };
+  accept(good);
+}
+
+TEST_CASE("a table in place of a leaf translates as the leaf did") {
+  using program_of = void (*)(d&, table_address);
+  struct part {
+    const char* name;
+    program_of spoil;
+    bool good;
+  };
+  const part parts[] = {
+      {"complete", [](d&, table_address) {}, true},
+      {"an entry missing", [](d& h, table_address t) { h.store(t, 2, 0); }, false},
+      {"an entry locked", [](d& h, table_address t) { h.store(t, 2, direct::locked); }, false},
+      {"another output", [](d& h, table_address t) { h.store(t, 2, h.leaf(0x400, 0, dirtied)); }, false},
+      {"fewer rights", [](d& h, table_address t) { h.store(t, 2, h.leaf(0x480, 0, read_only)); }, false},
+      {"another memory type", [](d& h, table_address t) { h.store(t, 2, h.leaf(0x480, 0, device)); }, false},
+      {"dirty lost", [](d& h, table_address t) { h.store(t, 2, h.leaf(0x480, 0, clean)); }, false},
+      {"accessed lost",
+       [](d& h, table_address t) {
+         attributes lost = dirtied;
+         lost.accessed = false;
+         h.store(t, 2, h.leaf(0x480, 0, lost));
+       },
+       false},
+      {"another software bit",
+       [](d& h, table_address t) {
+         attributes lost = dirtied;
+         lost.software = 1;
+         h.store(t, 2, h.leaf(0x480, 0, lost));
+       },
+       false},
+  };
+  for (const part& one : parts) {
+    INFO(one.name);
+    hand<direct> h;
+    h.store(h.blocks, 1, h.leaf(0x400, 1, dirtied));
+    const table_address made = h.split_of(0x400, dirtied);
+    one.spoil(h, made);
+    h.store(h.blocks, 1, direct::table(made, 1));
+    h.flush(block, 2 * block - 1, -1, false, invalidation_reason::resized);
+    if (one.good) CHECK(h.findings().text() == "");
+    else CHECK(h.findings().only(rule::incomplete_table));
+  }
+  SECTION("dirty may have been set meanwhile") {
+    hand<direct> h;
+    h.store(h.blocks, 1, h.leaf(0x400, 1, clean));
+    h.store(h.blocks, 1, direct::table(h.split_of(0x400, dirtied), 1));
+    h.flush(block, 2 * block - 1, -1, false, invalidation_reason::resized);
+    CHECK(h.findings().text() == "");
+  }
+  SECTION("two levels at once") {
+    hand<direct> h;
+    h.store(h.blocks, 1, h.leaf(0x400, 1, dirtied));
+    const table_address made = h.split_of(0x400, dirtied);
+    h.store(made, 3, 0);
+    const table_address top = h.table();
+    for (std::size_t i = 0; i < 4; ++i) h.store(top, i, h.leaf(i * block, 1, dirtied));
+    h.store(top, 1, direct::table(made, 1), order::relaxed);
+    h.store(h.root, 1, direct::table(top, 2));
+    CHECK(h.findings().text() == "");  // in place of nothing: whatever it holds
+  }
+  SECTION("after a break, as the leaf was at the break") {
+    hand<breaking> h;
+    h.store(h.blocks, 1, h.leaf(0x400, 1, clean));
+    const table_address made = h.split_of(0x400, clean);
+    CHECK(h.access(block, access_type::write).ok());  // now it is dirty
+    CHECK(breaking::is_dirty(h.exchange(h.blocks, 1, breaking::locked)));
+    h.flush(block, 2 * block - 1);
+    const bool corrected = GENERATE(true, false);
+    if (corrected)
+      for (std::size_t i = 0; i < 4; ++i) h.store(made, i, h.leaf(0x400 + i * page, 0, dirtied));
+    h.store(h.blocks, 1, breaking::table(made, 1));
+    if (corrected) CHECK(h.findings().text() == "");
+    else CHECK(h.findings().only(rule::incomplete_table));
+  }
+  SECTION("not where a map replaces") {
+    hand<direct> h;
+    h.machine.automaton().options().same_translation = false;
+    h.store(h.blocks, 1, h.leaf(0x400, 1));
+    h.store(h.blocks, 1, direct::table(h.split_of(0x800, clean), 1));
+    h.flush(block, 2 * block - 1);
+    CHECK(h.ended().text() == "");
+  }
+}
+
+TEST_CASE("a table is published with release order") {
+  hand<direct> h;
+  const table_address made = h.split_of(0x400, clean);
+  const order o = GENERATE(order::relaxed, order::release, order::seq_cst);
+  h.store(h.blocks, 1, direct::table(made, 1), o);
+  if (o == order::relaxed) CHECK(h.findings().only(rule::not_released));
+  else CHECK(h.findings().text() == "");
+}
+
+TEST_CASE("a leaf in place of a table keeps accessed and dirty") {
+  hand<direct> h;
+  for (std::size_t i = 0; i < 4; ++i) h.store(h.pages, i, h.leaf(0x400 + i * page, 0, i == 2 ? dirtied : clean));
+  SECTION("kept") {
+    h.store(h.blocks, 0, h.leaf(0x400, 1, dirtied));
+    CHECK(h.findings().text() == "");
+  }
+  SECTION("lost") {
+    h.store(h.blocks, 0, h.leaf(0x400, 1, clean));
+    CHECK(h.findings().only(rule::lost_bit));
+  }
+  SECTION("another output: it is another mapping") {
+    h.store(h.blocks, 0, h.leaf(0x800, 1, clean));
+    CHECK(h.findings().text() == "");
+  }
+}
+
+TEST_CASE("an entry leads to a table of its own") {
+  hand<direct> h;
+  SECTION("linked twice") {
+    h.store(h.blocks, 1, direct::table(h.pages, 1));
+    CHECK(h.findings().only(rule::wrong_link));
+  }
+  SECTION("a table that was given back") {
+    const table_address gone = h.table();
+    h.policies.tables.give_back(gone);
+    h.store(h.blocks, 1, direct::table(gone, 1));
+    CHECK(h.findings().count(rule::wrong_link) == 1);
+  }
+  SECTION("given back while it is linked") {
+    h.policies.tables.give_back(h.pages);
+    CHECK(h.findings().count(rule::wrong_link) == 1);
+  }
+  SECTION("moved to another place") {
+    h.store(h.blocks, 0, 0);
+    h.flush(0, block - 1);
+    h.store(h.blocks, 1, direct::table(h.pages, 1));
+    CHECK(h.ended().text() == "");
+  }
+}
+
+TEST_CASE("a table is given back when its invalidation has completed") {
+  hand<direct> h;
+  h.store(h.blocks, 0, 0);
+  SECTION("not invalidated") {
+    h.retire(h.pages);
+    CHECK(h.findings().only(rule::not_invalidated));
+  }
+  SECTION("not completed") {
+    h.add(0, block - 1);
+    h.retire(h.pages);
+    CHECK(h.findings().only(rule::not_invalidated));
+  }
+  SECTION("completed") {
+    h.flush(0, block - 1);
+    h.retire(h.pages);
+    CHECK(h.ended().text() == "");
+  }
+}
+
+TEST_CASE("maintenance calls are asked for where a platform needs them") {
+  hand<direct> h;
+  h.machine.automaton().options().needs_barrier = true;
+  h.machine.automaton().options().needs_filled = true;
+  SECTION("an invalidation without a barrier") {
+    h.store(h.pages, 0, h.leaf(0x400, 0));
+    h.store(h.pages, 0, 0);
+    h.policies.invalidation.add({input_address{0}, input_address{63}, 0, true, invalidation_reason::removed});
+    h.complete();
+    CHECK(h.ended().only(rule::not_maintained));
+  }
+  SECTION("a barrier before the change does not count") {
+    h.store(h.pages, 0, h.leaf(0x400, 0));
+    h.policies.maintenance.before_invalidation();
+    h.store(h.pages, 0, 0);
+    h.policies.invalidation.add({input_address{0}, input_address{63}, 0, true, invalidation_reason::removed});
+    h.complete();
+    CHECK(h.ended().only(rule::not_maintained));
+  }
+  SECTION("with a barrier") {
+    h.store(h.pages, 0, h.leaf(0x400, 0));
+    h.store(h.pages, 0, 0);
+    h.flush(0, 63);
+    CHECK(h.ended().text() == "");
+  }
+  SECTION("a table linked before it was cleaned") {
+    h.store(h.blocks, 1, direct::table(h.table(), 1));
+    CHECK(h.findings().only(rule::not_maintained));
+  }
+  SECTION("written after it was cleaned") {
+    const table_address made = h.table();
+    h.policies.maintenance.table_filled(made, 64);
+    h.store(made, 0, h.leaf(0x400, 0));
+    h.store(h.blocks, 1, direct::table(made, 1));
+    CHECK(h.findings().only(rule::not_maintained));
+  }
+  SECTION("cleaned after it was written") {
+    const table_address made = h.table();
+    h.store(made, 0, h.leaf(0x400, 0));
+    h.policies.maintenance.table_filled(made, 64);
+    h.store(h.blocks, 1, direct::table(made, 1));
+    CHECK(h.findings().text() == "");
+  }
+}

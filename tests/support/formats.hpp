@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Every PTE format that the tests know. A new one needs its header, its test and one line here.
+#pragma once
+
+#include <cstddef>  // size_t
+#include <tuple>    // tuple, tuple_cat
+
+#include <quire/format/arm64_stage2.hpp>  // arm64::stage2_4k
+#include <quire/format/riscv_gstage.hpp>  // riscv::gstage
+#include <quire/format/tiny.hpp>          // tiny::format
+
+namespace quire_test {
+
+// A name that can stand in a template argument list.
+template <std::size_t Size>
+struct format_name {
+  char text[Size]{};
+
+  consteval format_name(const char (&literal)[Size]) noexcept {
+    for (std::size_t i = 0; i < Size; ++i) text[i] = literal[i];
+  }
+};
+
+template <class Format, format_name Name>
+struct named {};
+
+template <class... Named>
+struct named_list : Named... {};
+
+// ---- the list
+
+using real_format_names = named_list<
+    named<quire::riscv::sv39x4, "riscv-sv39x4">,  //
+    named<quire::riscv::sv48x4, "riscv-sv48x4">,
+    named<quire::riscv::gstage<3, quire::riscv::ad_update::hardware>, "riscv-sv39x4-hardware-ad">,
+    named<quire::arm64::stage2_4k<32>, "arm64-4k-32">,  // two levels
+    named<quire::arm64::stage2_4k<40>, "arm64-4k-40">,  //
+    named<quire::arm64::stage2_4k<43>, "arm64-4k-43">,  //
+    named<quire::arm64::stage2_4k<48>, "arm64-4k-48">,
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.forced_write_back = true}>, "arm64-4k-40-fwb">,
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_accessed = false}>, "arm64-4k-40-soft-af">,
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_dirty = true}>, "arm64-4k-40-dbm">,
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>, "arm64-4k-40-contiguous">,
+    named<quire::arm64::stage2_4k<48, quire::arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>,
+          "arm64-4k-48-dbm-contiguous">>;
+
+using tiny_format_names = named_list<named<quire::tiny::plain, "tiny-plain">,                    //
+                                     named<quire::tiny::wide_root, "tiny-wide-root">,            //
+                                     named<quire::tiny::narrow32, "tiny-narrow32">,              //
+                                     named<quire::tiny::grouped, "tiny-grouped">,                //
+                                     named<quire::tiny::napot, "tiny-napot">,                    //
+                                     named<quire::tiny::inverted, "tiny-inverted">,              //
+                                     named<quire::tiny::table_rights, "tiny-table-rights">,      //
+                                     named<quire::tiny::signed_input, "tiny-signed-input">,      //
+                                     named<quire::tiny::hardware_ad, "tiny-hardware-ad">,        //
+                                     named<quire::tiny::dbm, "tiny-dbm">,                        //
+                                     named<quire::tiny::bbm, "tiny-bbm">,                        //
+                                     named<quire::tiny::deep, "tiny-deep">,                      //
+                                     named<quire::tiny::pages_only, "tiny-pages-only">,          //
+                                     named<quire::tiny::cached_invalid, "tiny-cached-invalid">,  //
+                                     named<quire::tiny::inverted_dbm, "tiny-inverted-dbm">,      //
+                                     named<quire::tiny::napot_ad, "tiny-napot-ad">>;
+
+// ---- what is made of it
+
+namespace detail {
+
+template <class List>
+struct formats_in;
+template <class... Formats, format_name... Names>
+struct formats_in<named_list<named<Formats, Names>...>> {
+  using type = std::tuple<Formats...>;
+};
+
+struct every_name : real_format_names, tiny_format_names {};
+
+template <class Format, format_name Name>
+constexpr const char* find_name(const named<Format, Name>*) noexcept {
+  return Name.text;
+}
+
+}  // namespace detail
+
+using real_formats = detail::formats_in<real_format_names>::type;
+using tiny_formats = detail::formats_in<tiny_format_names>::type;
+using all_formats = decltype(std::tuple_cat(real_formats{}, tiny_formats{}));
+
+template <class Format>
+inline constexpr const char* name_of_format =
+    detail::find_name<Format>(static_cast<const detail::every_name*>(nullptr));
+
+// Calls use<Format>(name) for each format of a list; `use` is a lambda with one template parameter.
+template <class Formats, class Use>
+void for_each_format(Use&& use) {
+  [&]<class... F>(const std::tuple<F...>*) {
+    (use.template operator()<F>(name_of_format<F>), ...);
+  }(static_cast<const Formats*>(nullptr));
+}
+
+}  // namespace quire_test
