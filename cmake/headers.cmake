@@ -12,6 +12,12 @@ set(quire_core_headers
     include/quire/geometry.hpp
     include/quire/quire.hpp
     include/quire/result.hpp
+    include/quire/dirty/dirty_log.hpp
+    include/quire/dirty/eager_split.hpp
+    include/quire/dirty/fault.hpp
+    include/quire/dirty/invalidation_sequence.hpp
+    include/quire/dirty/memory_slot.hpp
+    include/quire/dirty/sink.hpp
     include/quire/format/arm64_stage2.hpp
     include/quire/format/change.hpp
     include/quire/format/concept.hpp
