@@ -35,6 +35,13 @@ TEST_CASE("a plain store does not overwrite a bit that its author never saw") {
     CHECK(direct::is_dirty(h.exchange(h.pages, 0, 0)));
     CHECK(h.findings().text() == "");
   }
+  SECTION("after a compare-exchange that failed, which gives it, too") {
+    auto expected = seen;
+    CHECK(h.access(0, access_type::write).ok());
+    CHECK_FALSE(h.policies.memory.compare_exchange<std::uint64_t>(h.pages, 0, expected, 0, order::relaxed));
+    h.store(h.pages, 0, direct::write_protect(expected));
+    CHECK(h.findings().text() == "");
+  }
   SECTION("while discarding") {
     CHECK(h.access(0, access_type::write).ok());
     h.machine.lost().discarding(true);

@@ -122,6 +122,15 @@ TEST_CASE("a completed invalidation discards the walks it covers") {
   }
 }
 
+TEST_CASE("a walk that has read an entry is covered by what the entry translates") {
+  hand<caching> h;
+  h.begin(block + 3 * page);
+  h.step(2);  // read: nothing at level 1
+  h.store(h.blocks, 1, caching::table(h.split_of(0x400, clean), 1));
+  h.flush(block, block + page - 1, 0, false, invalidation_reason::installed);
+  CHECK_FALSE(h.machine.mmu().walking(0));
+}
+
 TEST_CASE("a block is cached whole and as a fragment") {
   hand<traps> h;
   h.store(h.blocks, 1, h.leaf(0x400, 1));

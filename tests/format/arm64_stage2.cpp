@@ -6,6 +6,7 @@
 //   contiguous bit 52 (0x0010 << 48), XN bit 54 (0x0040 << 48), software bits 56 (0x0100 << 48) and 57 (0x0200 << 48).
 #include <quire/format/arm64_stage2.hpp>
 
+#include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 
 #include "catch.hpp"

@@ -6,3 +6,135 @@
 #define QUIRE_CONTRACT_VIOLATION(text) __builtin_trap()
 
 #include <quire/quire.hpp>
+
+namespace {
+
+using namespace quire;
+
+// What a kernel brings: a page allocator that is never empty, a lock, a shootdown.
+struct kernel_pages {
+  std::uint64_t next = 0x1000'0000;
+
+  result<table_address> allocate(std::uint64_t bytes) noexcept {
+    next = (next + bytes - 1) & ~(bytes - 1);
+    return table_address{next += bytes};
+  }
+  void free(table_address, std::uint64_t) noexcept {}
+};
+struct kernel_lock {
+  unsigned state = 0;
+
+  void lock() noexcept { state = 1; }
+  void unlock() noexcept { state = 0; }
+  void lock_shared() noexcept { ++state; }
+  void unlock_shared() noexcept { --state; }
+};
+struct kernel_shootdown {
+  std::uint64_t first = 0, last = 0;
+  unsigned generation = 0;
+
+  void add(const invalidation_request& r) noexcept {
+    first = r.first.value;
+    last = r.last.value;
+  }
+  void local(const invalidation_request& r) noexcept { add(r); }
+  void complete() noexcept { ++generation; }
+};
+
+struct kernel_policies : policies {
+  using locking = quire::locking::shared<kernel_lock>;
+  table_cache<kernel_pages, direct_memory, std::uint64_t, true> tables;
+  batching_invalidation<kernel_shootdown> invalidation;
+
+  explicit kernel_policies(kernel_pages& pages) noexcept : tables(&pages, direct_memory{}, 4096) {}
+};
+
+template <class Format>
+struct guest {
+  using table_type = page_table<Format, kernel_policies>;
+  table_type table;
+  kernel_lock lock;
+};
+
+// What an operation says is folded into one number, so that nothing is thrown away.
+template <class T>
+std::uint64_t code_of(const result<T>& said) noexcept {
+  return static_cast<std::uint64_t>(said.error().code);
+}
+struct page_counter {
+  std::uint64_t bytes = 0;
+  void operator()(input_address, std::uint64_t count) noexcept { bytes += count; }
+};
+
+template <class Format>
+std::uint64_t change_everything(guest<Format>& g, input_range range, output_address output) noexcept {
+  auto session = g.table.exclusive(g.lock);
+  auto& tables = g.table.policies().tables;
+  page_counter dirty;
+  std::uint64_t said = code_of(session.map(range, output, {.allowed = read_write, .may_write = true}));
+  said += code_of(session.map(range, output, {.allowed = all_access}, {.replace = true}));
+  const auto gone =
+      session.unmap(range, partial::split, tables, [&](const removed_leaf& leaf) { dirty(leaf.address, leaf.bytes); });
+  said += code_of(gone) + gone.value_or({}).entries;
+  said += code_of(session.unmap(range, partial::whole));
+  said += code_of(session.discard(range, partial::error));
+  said += code_of(session.protect(range, readable, partial::split, tables, dirty));
+  said += code_of(session.write_protect(range, dirty));
+  said += code_of(session.write_protect(range.first(), 0xff00ff, dirty));
+  said += code_of(session.restore_write(range));
+  said += code_of(session.relax(range.first(), executable));
+  said += code_of(session.set_accessed(range));
+  said += code_of(session.test_and_clear_accessed(range));
+  if constexpr (Format::facts.has_dirty) said += code_of(session.read_and_clear_dirty(range, dirty));
+  said += code_of(session.split(range));
+  said += code_of(session.template split<walk_flags{}>(range, 1, tables));
+  said += code_of(session.collapse(range));
+  said += code_of(session.prune(range));
+  said += code_of(session.annotate(range, 5));
+  said += code_of(session.annotation(range.first()));
+  said += session.let_go(true, [&]() { said += tables.top_up(8) ? 1U : 0U; }) ? 1U : 0U;
+  said += code_of(session.for_each_mapping(range, [&](const mapping& each) { dirty(each.input, each.bytes); }));
+  return said + dirty.bytes;
+}
+
+template <class Format>
+std::uint64_t read_everything(guest<Format>& g, input_address address) noexcept {
+  auto session = g.table.shared(g.lock);
+  std::uint64_t marks = 0;
+  std::uint64_t said = static_cast<std::uint64_t>(session.make_writable(address, [&]() { ++marks; }));
+  said += code_of(session.relax(address, executable));
+  said += code_of(session.test_and_clear_accessed(address));
+  said += session.translate(address).value_or(output_address{}).value;
+  return said + marks + code_of(session.lookup(address));
+}
+
+template <class Format>
+std::uint64_t live_and_die(kernel_pages& pages) noexcept {
+  page_table<Format, kernel_policies> table{kernel_policies{pages}};
+  const std::uint64_t said = code_of(table.create());
+  return said + (table.destroy(64) ? 1U : 0U) + code_of(table.root());
+}
+
+using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>;
+
+}  // namespace
+
+// What the rest of the kernel would call.
+#define QUIRE_KERNEL_CALLS(name, format)                                                                       \
+  std::uint64_t name##_change(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output);        \
+  std::uint64_t name##_change(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output) {       \
+    return change_everything(*static_cast<guest<format>*>(g), input_range::sized(input_address{first}, bytes), \
+                             output_address{output});                                                          \
+  }                                                                                                            \
+  std::uint64_t name##_read(void* g, std::uint64_t address);                                                   \
+  std::uint64_t name##_read(void* g, std::uint64_t address) {                                                  \
+    return read_everything(*static_cast<guest<format>*>(g), input_address{address});                           \
+  }                                                                                                            \
+  std::uint64_t name##_live(void* pages);                                                                      \
+  std::uint64_t name##_live(void* pages) { return live_and_die<format>(*static_cast<kernel_pages*>(pages)); }
+
+extern "C" {
+QUIRE_KERNEL_CALLS(quire_sv39x4, riscv::sv39x4)
+QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
+QUIRE_KERNEL_CALLS(quire_arm64, arm)
+}

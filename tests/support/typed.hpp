@@ -23,8 +23,9 @@ bool add_typed_tests(const std::string& name, const Catch::SourceLineInfo& line,
                      BodyOf body_of) {
   const auto add = [&](void (*body)(), const char* format) {
     const std::string full = name + ": " + format;
-    static_cast<void>(Catch::AutoReg(Catch::makeTestInvoker(body), line, Catch::StringRef(),
-                                     Catch::NameAndTags{Catch::StringRef(full.data(), full.size()), Catch::StringRef()}));
+    static_cast<void>(
+        Catch::AutoReg(Catch::makeTestInvoker(body), line, Catch::StringRef(),
+                       Catch::NameAndTags{Catch::StringRef(full.data(), full.size()), Catch::StringRef()}));
   };
   (add(body_of.template operator()<Formats>(), name_of_format<Formats>), ...);
   return true;
@@ -34,14 +35,14 @@ bool add_typed_tests(const std::string& name, const Catch::SourceLineInfo& line,
 
 #define QUIRE_TYPED_TEST_JOIN_(a, b) a##b
 #define QUIRE_TYPED_TEST_NAME_(a, b) QUIRE_TYPED_TEST_JOIN_(a, b)
-#define QUIRE_TYPED_TEST_(body, added, name, ...)                                                              \
-  template <class Format>                                                                                      \
-  static void body();                                                                                          \
-  [[maybe_unused]] static const bool added =                                                                   \
-      quire_test::add_typed_tests(name, CATCH_INTERNAL_LINEINFO, static_cast<const __VA_ARGS__*>(nullptr),     \
-                                  []<class F>() -> void (*)() { return &body<F>; });                           \
-  template <class Format>                                                                                      \
+#define QUIRE_TYPED_TEST_(body, added, name, ...)                                                          \
+  template <class Format>                                                                                  \
+  static void body();                                                                                      \
+  [[maybe_unused]] static const bool added =                                                               \
+      quire_test::add_typed_tests(name, CATCH_INTERNAL_LINEINFO, static_cast<const __VA_ARGS__*>(nullptr), \
+                                  []<class F>() -> void (*)() { return &body<F>; });                       \
+  template <class Format>                                                                                  \
   static void body()
-#define QUIRE_TYPED_TEST(name, ...)                                                                            \
-  QUIRE_TYPED_TEST_(QUIRE_TYPED_TEST_NAME_(typed_test_body_, __LINE__),                                        \
+#define QUIRE_TYPED_TEST(name, ...)                                     \
+  QUIRE_TYPED_TEST_(QUIRE_TYPED_TEST_NAME_(typed_test_body_, __LINE__), \
                     QUIRE_TYPED_TEST_NAME_(typed_test_added_, __LINE__), name, __VA_ARGS__)

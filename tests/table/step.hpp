@@ -8,7 +8,7 @@
 #include <string>   // string, to_string
 #include <vector>   // vector
 
-#include <quire/attributes.hpp>   // attributes
+#include <quire/attributes.hpp>    // attributes
 #include <quire/check/report.hpp>  // hex
 
 namespace quire_test {
@@ -23,6 +23,7 @@ enum class verb : std::uint8_t {
   restore_write,
   relax,
   age,
+  set_accessed,
   take_dirty,
   split,
   collapse,
@@ -33,14 +34,25 @@ enum class verb : std::uint8_t {
 };
 
 [[nodiscard]] constexpr const char* name_of(verb what) noexcept {
-  constexpr const char* names[] = {"map",   "unmap", "discard",    "protect", "write_protect", "write_protect_mask",
-                                   "restore_write", "relax", "age", "take_dirty", "split", "collapse", "prune",
-                                   "annotate", "look", "count"};
+  constexpr const char* names[] = {
+      "map",           "unmap", "discard",  "protect",      "write_protect", "write_protect_mask",
+      "restore_write", "relax", "age",      "set_accessed", "take_dirty",    "split",
+      "collapse",      "prune", "annotate", "look",         "count"};
   return names[static_cast<std::size_t>(what)];
 }
 
 // Arguments that no operation accepts.
-enum class spoiled : std::uint8_t { no, first_unaligned, size_unaligned, empty, wraps, beyond, hole, output_unaligned, output_beyond };
+enum class spoiled : std::uint8_t {
+  no,
+  first_unaligned,
+  size_unaligned,
+  empty,
+  wraps,
+  beyond,
+  hole,
+  output_unaligned,
+  output_beyond
+};
 
 // Pages are counted from the start of the window that a sequence works in.
 struct step {
@@ -77,7 +89,8 @@ struct step {
 // The random numbers of the tests: the same on every platform.
 class dice {
  public:
-  explicit constexpr dice(std::uint64_t seed) noexcept : state_(seed * 0x9e37'79b9'7f4a'7c15ULL + 0x632b'e59b'd9b4'e019ULL) {}
+  explicit constexpr dice(std::uint64_t seed) noexcept
+      : state_(seed * 0x9e37'79b9'7f4a'7c15ULL + 0x632b'e59b'd9b4'e019ULL) {}
 
   constexpr std::uint64_t next() noexcept {
     std::uint64_t z = (state_ += 0x9e37'79b9'7f4a'7c15ULL);
@@ -85,7 +98,9 @@ class dice {
     z = (z ^ (z >> 27U)) * 0x94d0'49bb'1331'11ebULL;
     return z ^ (z >> 31U);
   }
-  constexpr std::uint32_t below(std::uint32_t n) noexcept { return static_cast<std::uint32_t>((next() >> 32U) * n >> 32U); }
+  constexpr std::uint32_t below(std::uint32_t n) noexcept {
+    return static_cast<std::uint32_t>((next() >> 32U) * n >> 32U);
+  }
   constexpr bool one_in(std::uint32_t n) noexcept { return below(n) == 0; }
 
  private:
@@ -94,7 +109,7 @@ class dice {
 
 // What a sequence must know of a format.
 struct format_traits {
-  std::uint32_t pages;              // of the window
+  std::uint32_t pages;               // of the window
   std::vector<std::uint32_t> marks;  // pages where leaves and tables begin: what ranges like to begin and end at
   int levels;
   unsigned software;  // values
@@ -104,12 +119,14 @@ struct format_traits {
   using namespace quire;
   step s;
   // Often: what makes room for the others. Seldom: what only looks.
-  constexpr verb weighted[] = {verb::map,           verb::map,        verb::map,     verb::map,
-                               verb::unmap,         verb::unmap,      verb::discard, verb::protect,
-                               verb::protect,       verb::relax,      verb::age,     verb::take_dirty,
-                               verb::write_protect, verb::split,      verb::split,   verb::collapse,
-                               verb::collapse,      verb::annotate,   verb::prune,   verb::look,
-                               verb::write_protect_mask, verb::restore_write};
+  constexpr verb weighted[] = {verb::map,           verb::map,         verb::map,
+                               verb::map,           verb::unmap,       verb::unmap,
+                               verb::discard,       verb::protect,     verb::protect,
+                               verb::relax,         verb::age,         verb::take_dirty,
+                               verb::write_protect, verb::split,       verb::split,
+                               verb::collapse,      verb::collapse,    verb::annotate,
+                               verb::prune,         verb::look,        verb::write_protect_mask,
+                               verb::restore_write, verb::set_accessed};
   s.what = weighted[d.below(sizeof weighted / sizeof weighted[0])];
   const auto boundary = [&]() {
     return d.one_in(2) ? f.marks[d.below(static_cast<std::uint32_t>(f.marks.size()))] : d.below(f.pages);
@@ -136,7 +153,8 @@ struct format_traits {
   s.output = s.page + skews[d.below(9)];
   s.level = static_cast<int>(d.below(static_cast<std::uint32_t>(f.levels) + (d.one_in(20) ? 2 : 0)));
   if (s.what == verb::map || s.what == verb::collapse) s.level = d.one_in(2) ? 7 : s.level;
-  if (s.what == verb::unmap || s.what == verb::discard || s.what == verb::protect) s.level = static_cast<int>(d.below(3));
+  if (s.what == verb::unmap || s.what == verb::discard || s.what == verb::protect)
+    s.level = static_cast<int>(d.below(3));
   s.replace = d.one_in(3);
   s.flag = d.one_in(3);
   s.yields = d.one_in(8);

@@ -3,7 +3,8 @@
 // the other, an address that only the entries move forward. And every set of flags there is.
 //
 // What happens to one entry:
-//   1. It is read. Unless its level is skipped, a table brings PRE and anything else brings LEAF, if they are asked for.
+//   1. It is read. Unless its level is skipped, a table brings PRE and anything else brings LEAF, if they are asked
+//   for.
 //   2. After a call it is read again: from here on it is what it is now.
 //   3. An error ends the walk; so does busy, unless retries are to be passed over.
 //   4. No table: the address moves to the next entry. That is all.
@@ -11,12 +12,13 @@
 //   6. Unless its level is skipped, POST, with the entry as of 2; then as 3.
 #pragma once
 
-#include <array>    // array
-#include <cstddef>  // size_t
-#include <cstdint>  // int8_t, uint64_t
-#include <string>   // string, to_string
-#include <utility>  // index_sequence
-#include <vector>   // vector
+#include <array>        // array
+#include <cstddef>      // size_t
+#include <cstdint>      // int8_t, uint64_t
+#include <string>       // string, to_string
+#include <type_traits>  // conditional_t
+#include <utility>      // index_sequence
+#include <vector>       // vector
 
 #include <quire/walk/entry_visitor.hpp>  // each_entry
 #include <quire/walk/walker.hpp>         // walk
@@ -48,16 +50,16 @@ struct wanted_calls {
           .retry = wanted.passes_busy ? quire::on_retry::go_on : quire::on_retry::stop};
 }
 
-// The walk with each of these sets of flags, by number.
-template <class F, class Memory, class Visitor>
+// The walk with each of these sets of flags, by number; the first half of them stops at busy.
+template <class Memory, class Visitor>
 using walk_function = quire::error (*)(Memory&, quire::table_address, quire::input_range, Visitor&);
-template <class F, class Memory, class Visitor>
+template <class F, class Memory, class Visitor, unsigned Sets = flag_sets(F::shape.levels)>
 inline constexpr auto every_walk = []<std::size_t... N>(std::index_sequence<N...>) constexpr {
-  return std::array<walk_function<F, Memory, Visitor>, sizeof...(N)>{
+  return std::array<walk_function<Memory, Visitor>, sizeof...(N)>{
       [](Memory& memory, quire::table_address root, quire::input_range range, Visitor& visitor) {
         return quire::walk<flags_by(N, F::shape.levels), F>(memory, root, range, visitor);
       }...};
-}(std::make_index_sequence<flag_sets(F::shape.levels)>{});
+}(std::make_index_sequence<Sets>{});
 
 // ---- the reference
 template <class Tree>
@@ -138,7 +140,8 @@ class reference_walk {
 
 // ---- ranges
 
-// Every range of whole pages, or where there are more than `most`: those that touch the edges of tables, and random ones.
+// Every range of whole pages, or where there are more than `most`: those that touch the edges of tables, and random
+// ones.
 template <class F>
 std::vector<quire::input_range> some_ranges(std::size_t most) {
   constexpr int page_bits = F::shape.page_bits;
@@ -188,7 +191,8 @@ std::vector<quire::input_range> some_ranges(std::size_t most) {
 inline std::string text_of(const call& c) {
   static constexpr const char* names[] = {"leaf", "pre", "post"};
   return std::string(names[static_cast<int>(c.kind)]) + "(level " + std::to_string(c.level) + ", index " +
-         std::to_string(c.index) + ", address " + std::to_string(c.address) + ", entry " + std::to_string(c.entry) + ")";
+         std::to_string(c.index) + ", address " + std::to_string(c.address) + ", entry " + std::to_string(c.entry) +
+         ")";
 }
 inline std::string text_of(const quire::error& e) {
   return std::string(name_of(e.code)) + " at level " + std::to_string(e.level) + ", address " + std::to_string(e.at);
@@ -212,14 +216,27 @@ class comparison {
   using memory_type = typename Tree::memory_type;
   using visitor = Calls<actor<Tree>>;
   static constexpr bool runs = std::is_same_v<visitor, run_calls<actor<Tree>>>;
-  using adapter = std::conditional_t<runs, visitor, quire::each_entry<memory_type, visitor>>;
 
  public:
+  using adapter = std::conditional_t<runs, visitor, quire::each_entry<memory_type, visitor>>;
+
   explicit comparison(std::size_t capacity = 4096)
-      : walked_calls_(capacity), expected_calls_(capacity), walked_(walked_calls_.data(), capacity),
+      : walked_calls_(capacity),
+        expected_calls_(capacity),
+        walked_(walked_calls_.data(), capacity),
         expected_(expected_calls_.data(), capacity) {}
 
-  [[nodiscard]] std::string operator()(const Tree& start, unsigned flags, quire::input_range range, const script& part) {
+  // With the flags of this number.
+  [[nodiscard]] std::string operator()(const Tree& start, unsigned flags, quire::input_range range,
+                                       const script& part) {
+    std::string text = with(every_walk<format, memory_type, adapter>[flags], wanted_by(flags, format::shape.levels),
+                            start, range, part);
+    if (!text.empty()) text += " [flags " + std::to_string(flags) + "]";
+    return text;
+  }
+  // With a walk that the test names. `start` must stay as it is for as long as this object lives.
+  [[nodiscard]] std::string with(walk_function<memory_type, adapter> walk_it, wanted_calls wanted, const Tree& start,
+                                 quire::input_range range, const script& part) {
     const bool changes = part.makes_tables != 0 || part.makes_leaves != 0 ||
                          (part.has_special && part.special_answer.does != deed::nothing);
     // Trees are only copied where they may come to differ.
@@ -229,38 +246,35 @@ class comparison {
       from_ = &start;
       fresh_ = !changes;
     }
-    const quire::error got = walk_it(walked_tree_, flags, range, part);
+    walked_.clear();
+    actor<Tree> who{&walked_tree_, &walked_, part};
+    memory_type memory = walked_tree_.memory();
+    visitor calls{{&who}};
+    if constexpr (runs) result_ = walk_it(memory, walked_tree_.root(), range, calls);
+    else {
+      adapter entries{memory, calls};
+      result_ = walk_it(memory, walked_tree_.root(), range, entries);
+    }
     expected_.clear();
     actor<Tree> judge{&expected_tree_, &expected_, part};
-    const quire::error expected = reference_walk<Tree>{wanted_by(flags, format::shape.levels), judge}(range);
+    const quire::error expected = reference_walk<Tree>{wanted, judge}(range);
 
     std::string text = difference(walked_, expected_);
-    if (text.empty() && got != expected) text = text_of(got) + ", not " + text_of(expected);
+    if (text.empty() && result_ != expected) text = text_of(result_) + ", not " + text_of(expected);
     if (text.empty() && changes && !(walked_tree_ == expected_tree_)) text = "the trees differ";
     if (!text.empty())
-      text += " [flags " + std::to_string(flags) + ", range " + std::to_string(range.first().value) + " to " +
-              std::to_string(range.last().value) + "]";
+      text += " [range " + std::to_string(range.first().value) + " to " + std::to_string(range.last().value) + "]";
     return text;
   }
+  [[nodiscard]] quire::error result() const noexcept { return result_; }
   [[nodiscard]] const trace& calls() const noexcept { return walked_; }
 
  private:
-  quire::error walk_it(Tree& tree, unsigned flags, quire::input_range range, const script& part) {
-    walked_.clear();
-    actor<Tree> who{&tree, &walked_, part};
-    memory_type memory = tree.memory();
-    visitor calls{{&who}};
-    if constexpr (runs) return every_walk<format, memory_type, adapter>[flags](memory, tree.root(), range, calls);
-    else {
-      adapter entries{memory, calls};
-      return every_walk<format, memory_type, adapter>[flags](memory, tree.root(), range, entries);
-    }
-  }
-
   std::vector<call> walked_calls_;
   std::vector<call> expected_calls_;
   trace walked_;
   trace expected_;
+  quire::error result_{};
   Tree walked_tree_{};
   Tree expected_tree_{};
   const Tree* from_ = nullptr;

@@ -182,11 +182,14 @@ struct script {
   [[nodiscard]] constexpr answer of(const call& c) const noexcept {
     if (has_special && c.kind == special.kind && c.level == special.level && c.address == special.address)
       return special_answer;
-    std::uint64_t dice = (c.address + static_cast<std::uint64_t>(c.level) * 3 + static_cast<std::uint64_t>(c.kind) + seed) *
-                         0x9e37'79b9'7f4a'7c15ULL;
+    std::uint64_t dice =
+        (c.address + static_cast<std::uint64_t>(c.level) * 3 + static_cast<std::uint64_t>(c.kind) + seed) *
+        0x9e37'79b9'7f4a'7c15ULL;
     dice ^= dice >> 29U;
     const auto draw = [&](unsigned shift, unsigned share) { return ((dice >> shift) & 255U) < share; };
-    return {draw(0, makes_tables) ? deed::make_table : draw(8, makes_leaves) ? deed::make_leaf : deed::nothing,
+    return {draw(0, makes_tables)   ? deed::make_table
+            : draw(8, makes_leaves) ? deed::make_leaf
+                                    : deed::nothing,
             draw(16, busy)    ? quire::errc::busy
             : draw(24, fails) ? quire::errc::no_memory
                               : quire::errc::none};
@@ -216,7 +219,8 @@ struct actor {
 
   // A visitor of runs: looks how far the run goes before it works through it.
   [[gnu::noinline]] constexpr quire::run_stop<word> run(int level, bool passes_tables, quire::table_address table,
-                                                        std::uint64_t base, std::size_t first, std::size_t last) noexcept {
+                                                        std::uint64_t base, std::size_t first,
+                                                        std::size_t last) noexcept {
     using stop = quire::run_stop<word>;
     const auto is_table = [&](std::size_t i) {
       return format::kind_of(tree->load(table, i), level) == quire::entry_kind::table;

@@ -66,6 +66,7 @@ class break_before_make {
     for (node& one : nodes_) one = node{};
     owed_.clear();
     locked_.clear();
+    collapsing_.clear();
     has_root_ = false;
   }
   void allocated(table_address table) {
@@ -74,6 +75,7 @@ class break_before_make {
   void freed(table_address table) {
     node* const one = find(table);
     if (one == nullptr) return;
+    settle_collapse(table);
     if (one->linked) report_->add(rule::wrong_link, "table " + hex(table.value) + " is freed and still linked");
     if (one->detached != 0)
       for (const debt& each : owed_)
@@ -243,7 +245,7 @@ class break_before_make {
     if (now.from == entry_kind::table) {
       owe(now, debt_kind::unlinked);
       unlink(F::table_of(now.before, now.level), now.level - 1);
-      check_collapse(now, now.before);
+      if (now.to == entry_kind::leaf) collapsed(now);
     } else {
       owe(now, options_.same_translation ? debt_kind::resized : debt_kind::removed);
     }
@@ -397,6 +399,22 @@ class break_before_make {
                                                " does not translate as the leaf " + hex(leaf));
     });
   }
+  // While the old table may still be walked, the hardware may set bits in it: they are collected until it is freed.
+  void collapsed(const change& now) {
+    if constexpr (F::facts.sets_accessed || F::facts.sets_dirty) collapsing_.push_back(now);
+    else check_collapse(now, now.before);
+  }
+  void settle_collapse(table_address child) {
+    for (std::size_t i = 0; i < collapsing_.size(); ++i) {
+      change now = collapsing_[i];
+      if (F::table_of(now.before, now.level) != child) continue;
+      collapsing_[i] = collapsing_.back();
+      collapsing_.pop_back();
+      now.after = memory_.template load<word>(now.table, now.index, order::relaxed);
+      now.to = F::kind_of(now.after, now.level);
+      return check_collapse(now, now.before);
+    }
+  }
   void check_collapse(const change& now, word table_entry) {
     if (now.to != entry_kind::leaf) return;
     const table_address child = F::table_of(table_entry, now.level);
@@ -423,6 +441,7 @@ class break_before_make {
   std::vector<node> nodes_;
   std::vector<debt> owed_;
   std::vector<locked_entry> locked_;
+  std::vector<change> collapsing_;
   table_address root_{};
   bool has_root_ = false;
   std::uint64_t changes_ = 0;

@@ -34,7 +34,7 @@ struct compare_options {
 
 // What an operation found in the range, in pages; `any_*` over the leaves that it touched.
 struct model_outcome {
-  std::size_t pages = 0;  // that were mapped (unmap, discard) or changed (all others)
+  std::size_t pages = 0;  // that were mapped (unmap) or changed (all others)
   bool accessed = false;
   bool dirty = false;
 };
@@ -76,20 +76,17 @@ class flat_model {
   }
 
   // ---- operations on [page, page + count)
-  // Where the output is already there, rights are added; anything else is a conflict unless `replace`. What is absent
-  // is mapped with the largest leaves up to `largest` that fit.
+  // Where the output is already there, rights are added, to whole leaves; anything else is a conflict unless `replace`.
+  // What is absent is mapped with the largest leaves up to `largest` that fit.
   result<model_outcome> map(std::size_t page, std::size_t count, output_address output, const attributes& wanted,
                             int largest = F::shape.root_level, bool replace = false) {
     if (const errc wrong = check_map(page, count, output, wanted, replace); wrong != errc::none) return wrong;
-    if (replace) (void)discard(page, count);
+    if (replace) static_cast<void>(unmap(page, count));
     model_outcome done;
     for (std::size_t at = page; at < page + count;) {
       const std::uint64_t out = output.value + (at - page) * F::shape.page_bytes();
       if (pages_[at].kind == entry_kind::leaf) {
-        if (!pages_[at].attrs.allowed.contains(wanted.allowed)) {
-          cut(page, count, at);
-          change_leaf(at, *F::relax(wanted.allowed), done);
-        }
+        if (!pages_[at].attrs.allowed.contains(wanted.allowed)) change_leaf(at, *F::relax(wanted.allowed), done);
         at = leaf_of(at).first + leaf_of(at).count;
         continue;
       }
@@ -100,14 +97,10 @@ class flat_model {
     }
     return done;
   }
+  // Takes markers along; the outcome counts pages that were mapped. A discard does the same and tells nothing.
   result<model_outcome> unmap(std::size_t page, std::size_t count, partly how = partly::split) {
     if (const errc wrong = prepare(page, count, how); wrong != errc::none) return wrong;
-    return remove(page, count, false);
-  }
-  // Unmap that asks nothing and takes markers along.
-  result<model_outcome> discard(std::size_t page, std::size_t count, partly how = partly::split) {
-    if (const errc wrong = prepare(page, count, how); wrong != errc::none) return wrong;
-    return remove(page, count, true);
+    return remove(page, count);
   }
   result<model_outcome> protect(std::size_t page, std::size_t count, permissions allowed, partly how = partly::split) {
     const auto exact = F::protect(allowed);
@@ -132,12 +125,13 @@ class flat_model {
   result<model_outcome> read_and_clear_dirty(std::size_t page, std::size_t count) {
     return change_all(page, count, F::make_clean);
   }
-  // Leaves above `level` that the range touches, one step at a time; what lies outside the range stays as large as it
-  // is.
+  // Leaves above `level` that the range touches, one step at a time, and groups at `level`; what lies outside the range
+  // stays as large as it is.
   model_outcome split(std::size_t page, std::size_t count, int level) {
     model_outcome done;
     for (std::size_t at = page; at < page + count; ++at)
-      while (pages_[at].kind == entry_kind::leaf && pages_[at].level > level) {
+      while (pages_[at].kind == entry_kind::leaf &&
+             (pages_[at].level > level || (pages_[at].level == level && pages_[at].group != 0))) {
         done.pages += leaf_of(at).count;
         split_once(at);
       }
@@ -196,7 +190,8 @@ class flat_model {
     });
     return count;
   }
-  // Takes the leaf sizes from the table: where the model need not know how the table chose them.
+  // Takes the leaf sizes from the table: where the model need not know how the table chose them. What is one leaf now
+  // is accessed and dirty as a whole. Before differences(), which then still sees a bit that was lost.
   template <class Memory>
   void adopt_sizes(const Memory& memory, table_address root) {
     visit_entries<F>(memory, root, [&](const visited_entry<F>& entry) {
@@ -205,8 +200,17 @@ class flat_model {
         if (!in_window || pages_[page].kind != entry_kind::leaf) return;
         pages_[page].level = entry.level;
         pages_[page].group = F::group_of(entry.word, entry.level);
+        model_page& head = pages_[leaf_of(page).first];
+        head.attrs.accessed |= pages_[page].attrs.accessed;
+        head.attrs.dirty |= pages_[page].attrs.dirty;
       });
     });
+    for (std::size_t page = 0; page < pages_.size(); ++page) {
+      if (pages_[page].kind != entry_kind::leaf) continue;
+      const model_page& head = pages_[leaf_of(page).first];
+      pages_[page].attrs.accessed = head.attrs.accessed;
+      pages_[page].attrs.dirty = head.attrs.dirty;
+    }
   }
 
  private:
@@ -268,8 +272,11 @@ class flat_model {
     for (std::size_t at = page; at < page + count && !replace; ++at) {
       const model_page& one = pages_[at];
       if (one.kind == entry_kind::marker) return errc::marked;
-      if (one.kind == entry_kind::leaf &&
-          (one.output != output.value + (at - page) * F::shape.page_bytes() || one.attrs.memory != wanted.memory))
+      if (one.kind != entry_kind::leaf) continue;
+      const bool same =
+          one.output == output.value + (at - page) * F::shape.page_bytes() && one.attrs.memory == wanted.memory;
+      if (!same || (!one.attrs.allowed.contains(wanted.allowed) &&
+                    !(is_whole(page, count, leaf_of(at)) && F::relax(wanted.allowed).has_value())))
         return errc::already_mapped;
     }
     return errc::none;
@@ -313,15 +320,13 @@ class flat_model {
     }
   }
 
-  result<model_outcome> remove(std::size_t page, std::size_t count, bool markers) {
+  model_outcome remove(std::size_t page, std::size_t count) {
     model_outcome done;
     for (std::size_t at = page; at < page + count; ++at) {
       if (pages_[at].kind == entry_kind::leaf) {
         ++done.pages;
         done.accessed |= pages_[at].attrs.accessed;
         done.dirty |= pages_[at].attrs.dirty;
-      } else if (!markers) {
-        continue;
       }
       pages_[at] = {};
     }

@@ -32,14 +32,20 @@ class lost_bit {
   // While an operation discards, whose contract says that bits are lost.
   void discarding(bool on) noexcept { discarding_ = on; }
 
-  void before(access_kind kind) noexcept { kind_ = kind; }
+  // A compare-exchange that fails shows its author an entry that no observer is told of.
+  void before(access_kind kind) noexcept {
+    unseen_ = kind_ == access_kind::compare_exchange && !told_;
+    kind_ = kind;
+    told_ = false;
+  }
   void loaded(table_address table, std::size_t index, word entry) noexcept {
     if constexpr (can_happen) see(table, index, entry);
   }
   // `live`: the hardware can reach the table.
   void stored(table_address table, std::size_t index, word before, word after, bool live) {
     if constexpr (can_happen) {
-      if (live && kind_ == access_kind::store && !discarding_) check(table, index, before);
+      told_ = true;
+      if (live && kind_ == access_kind::store && !unseen_ && !discarding_) check(table, index, before);
       see(table, index, after);
     }
   }
@@ -65,6 +71,8 @@ class lost_bit {
   std::size_t per_unit_;
   std::vector<word> seen_;
   access_kind kind_ = access_kind::load;
+  bool told_ = false;    // of the access at work
+  bool unseen_ = false;  // the one before it failed
   bool discarding_ = false;
 };
 

@@ -212,7 +212,7 @@ class machine {
     if (mmu_.has_root())
       for (const invalidation_request& request : pending_)
         if (request.reason == invalidation_reason::removed)
-          stale_.verify_range(mmu_.root(), request.first.value, request.last.value);
+          stale_.verify_removed(mmu_.root(), request.first.value, request.last.value);
     pending_.clear();
   }
   void maintain(maintenance_event event, table_address table) {

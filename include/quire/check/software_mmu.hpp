@@ -151,6 +151,18 @@ class software_mmu {
   }
   void invalidate_on(unsigned on, const invalidation_request& request) { obey(cpus_[on], request); }
 
+  // What a walk in flight will keep when it ends: the whole of the entry it has read, or its address alone.
+  struct extent {
+    std::uint64_t first;
+    std::uint64_t last;
+  };
+  [[nodiscard]] static extent what_it_keeps(const walk& flight) noexcept {
+    if (!flight.loaded) return {flight.input, flight.input};
+    const bool mapped = F::kind_of(flight.word, flight.level) == entry_kind::leaf;
+    const std::uint64_t bytes = bytes_of<F>(flight.level) << (mapped ? F::group_of(flight.word, flight.level) : 0);
+    return {flight.input & ~(bytes - 1), flight.input | (bytes - 1)};
+  }
+
   // ---- for oracles
   [[nodiscard]] std::vector<cpu>& cpus() noexcept { return cpus_; }
   [[nodiscard]] const std::vector<cpu>& cpus() const noexcept { return cpus_; }
@@ -169,7 +181,9 @@ class software_mmu {
     if (!request.leaf_only && !one.tables.empty())
       drop(one.tables, [&](const cached_table& entry) { return overlaps(entry, request); });
     walk& flight = one.flight;
-    if (!flight.active || flight.input < request.first.value || flight.input > request.last.value) return;
+    if (!flight.active) return;
+    const extent covered = what_it_keeps(flight);
+    if (covered.last < request.first.value || request.last.value < covered.first) return;
     const bool mapped = flight.loaded && F::kind_of(flight.word, flight.level) == entry_kind::leaf;
     if (flight.loaded ? concerns(mapped, flight.level, request) : !request.leaf_only) flight.active = false;
   }

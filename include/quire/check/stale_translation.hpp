@@ -6,7 +6,9 @@
 //                             output or memory type, more rights, a dirty bit the table lacks (a store would not be
 //                             noticed), "not mapped" where the table maps, a table entry the table no longer has.
 //                             Not stale: fewer rights (one spurious fault), a missing dirty bit.
-//   verify_range(root, a, b)  the same for what overlaps [a, b]: when output memory was reported as removed.
+//   verify_removed(root, a, b)
+//                             nothing in [a, b] reaches output memory that the table does not lead to: when memory was
+//                             reported as removed, other changes may still wait for their invalidation.
 //   table_freed(table, bytes) nothing may lead into a table that is given away.
 // What is reported is dropped as well, so that one mistake is told once.
 #pragma once
@@ -31,18 +33,19 @@ class stale_translation {
   stale_translation(mmu& hardware, Memory memory, report& findings)
       : mmu_(&hardware), memory_(std::move(memory)), report_(&findings) {}
 
-  void verify(table_address root) { verify_range(root, 0, ~std::uint64_t{0}); }
-
-  void verify_range(table_address root, std::uint64_t first, std::uint64_t last) {
-    const auto outside = [&](const auto& entry) { return entry.last < first || last < entry.first; };
+  void verify(table_address root) {
     for (auto& cpu : mmu_->cpus()) {
-      drop_if(cpu.translations,
-              [&](const cached_translation& entry) { return !outside(entry) && is_stale(root, entry); });
-      drop_if(cpu.tables, [&](const cached_table& entry) { return !outside(entry) && is_stale(root, entry); });
-      auto& flight = cpu.flight;
-      if (flight.active && flight.input >= first && flight.input <= last && is_stale(root, flight))
-        flight.active = false;
+      drop_if(cpu.translations, [&](const cached_translation& entry) { return is_stale(root, entry); });
+      drop_if(cpu.tables, [&](const cached_table& entry) { return is_stale(root, entry); });
+      if (cpu.flight.active && is_stale(root, cpu.flight)) cpu.flight.active = false;
     }
+  }
+
+  void verify_removed(table_address root, std::uint64_t first, std::uint64_t last) {
+    for (auto& cpu : mmu_->cpus())
+      drop_if(cpu.translations, [&](const cached_translation& entry) {
+        return entry.mapped && entry.first <= last && first <= entry.last && is_stale(root, entry, true);
+      });
   }
 
   void table_freed(table_address table, std::uint64_t bytes) {
@@ -70,10 +73,10 @@ class stale_translation {
   }
 
   // The cached entry may be larger than the leaves that are there now: each of them is asked.
-  [[nodiscard]] bool is_stale(table_address root, const cached_translation& entry) {
+  [[nodiscard]] bool is_stale(table_address root, const cached_translation& entry, bool output_only = false) {
     for (std::uint64_t input = entry.first;;) {
       const translation<F> now = translate<F>(memory_, root, input);
-      const char* const why = grievance(entry, now, input);
+      const char* const why = grievance(entry, now, input, output_only);
       if (why != nullptr) {
         report_->add(rule::stale_translation, std::string(why) + ": cached " + range_text(entry.first, entry.last) +
                                                   " -> " + hex(entry.output) + " from level " +
@@ -85,11 +88,12 @@ class stale_translation {
       input = now.entry.last + 1;
     }
   }
-  [[nodiscard]] const char* grievance(const cached_translation& entry, const translation<F>& now,
-                                      std::uint64_t input) const {
+  [[nodiscard]] const char* grievance(const cached_translation& entry, const translation<F>& now, std::uint64_t input,
+                                      bool output_only) const {
     if (!entry.mapped) return now.mapped() ? "\"not mapped\" is cached" : nullptr;
     if (!now.mapped()) return "nothing is mapped";
     if (now.output.value != entry.output + (input - entry.first)) return "other output";
+    if (output_only) return nullptr;
     if (!now.attrs.allowed.contains(entry.allowed)) return "more rights";
     if (now.attrs.memory != entry.memory) return "other memory type";
     if (F::facts.has_dirty && entry.dirty && entry.allowed.contains(writable) && !is_dirty(now))
@@ -117,21 +121,20 @@ class stale_translation {
                    "walk in flight for " + hex(flight.input) + " stands in table " + hex(flight.table.value));
       return true;
     }
-    if (!flight.loaded || F::kind_of(flight.word, flight.level) != entry_kind::leaf) return false;
+    if (!flight.loaded) return false;
+    const auto [first, last] = mmu::what_it_keeps(flight);
+    cached_translation entry{.first = first, .last = last, .level = flight.level};
+    if (F::kind_of(flight.word, flight.level) != entry_kind::leaf)
+      return F::facts.caches_invalid && is_stale(root, entry);
     const attributes attrs = F::attributes_of(flight.word, flight.level);
     // Setting accessed or dirty reads the entry again; only a walk that has nothing to set keeps what it read.
     const bool sets = (F::facts.sets_accessed && !attrs.accessed) ||
                       (F::facts.sets_dirty && !attrs.dirty && flight.access == access_type::write);
-    const std::uint64_t page = flight.input & ~(F::shape.page_bytes() - 1);
-    const auto output = F::output_of(flight.word, flight.level) + offset_in_leaf<F>(flight.word, flight.level, page);
-    const cached_translation entry{.first = page,
-                                   .last = page + (F::shape.page_bytes() - 1),
-                                   .output = output.value,
-                                   .level = flight.level,
-                                   .mapped = true,
-                                   .dirty = attrs.dirty,
-                                   .allowed = attrs.allowed,
-                                   .memory = attrs.memory};
+    entry.mapped = true;
+    entry.output = F::output_of(flight.word, flight.level).value;
+    entry.dirty = attrs.dirty;
+    entry.allowed = attrs.allowed;
+    entry.memory = attrs.memory;
     return !sets && is_stale(root, entry);
   }
   // Whether a walk to `input` comes through that table.

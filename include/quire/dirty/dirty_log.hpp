@@ -149,14 +149,19 @@ class dirty_log {
     if (recovery != block_recovery::in_place) return work;
     const input_range range = slot_.template range<format>();
     if (!in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.restore_write(piece)); })) return errc::no_root;
+    const auto level_at = [&](input_address at) { return slot_.template largest_level<format>(at, backing.mapped_level(slot_, at)); };
     for (input_address at = range.first();;) {
-      const int level = slot_.template largest_level<format>(at, backing.mapped_level(slot_, at));
+      const int level = level_at(at);
       const std::uint64_t bytes = format::shape.leaf_bytes(level);
+      // Neighbours of one size go together, for one invalidation serves them all; up to a boundary, for that is done in one go.
+      constexpr int highest = format::shape.root_level;
+      const std::uint64_t together = format::shape.leaf_bytes(level == 0 ? (highest < 1 ? highest : 1) : (highest < 2 ? highest : 2));
+      input_address last = at.align_down(bytes) + (bytes - 1);
+      while (!(last + 1).is_aligned(together) && last < range.last() && level_at(last + 1) == level) last = last + bytes;
       if (level > 0) {
-        const auto made = session.collapse(input_range::sized(at.align_down(bytes), bytes), level);
+        const auto made = session.collapse(input_range::closed(at.align_down(bytes), last), level);
         if (made) work.blocks_recovered += made->leaves;
       }
-      const input_address last = at.align_down(bytes) + (bytes - 1);
       if (last >= range.last()) break;
       at = last + 1;
       if (!session.let_go(false, [] {})) return errc::no_root;

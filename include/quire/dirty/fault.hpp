@@ -76,8 +76,9 @@ class fault_handler {
 
   template <class Cache>
   [[nodiscard]] result<fault_report> fix_slow(const guest_fault& fault, bool write, log_type& log, Cache& cache) noexcept {
-    // Enough for any one path from the root down. What is in stock may do without more: the table says so if not.
-    static_cast<void>(cache.top_up(static_cast<std::size_t>(format::shape.root_level)));
+    // Enough to split along any one path from the root down, and then for a mapping in place of what was there. What is in
+    // stock may do without more: the table says so if not.
+    static_cast<void>(cache.top_up(2 * static_cast<std::size_t>(format::shape.root_level)));
     const std::uint64_t snapshot = sequence_.sample();
     const auto host = backing_.resolve(log.slot(), fault.address, write);
     if (!host) return host.error();
@@ -118,7 +119,7 @@ class fault_handler {
     auto found = session.lookup(address);
     const std::uint64_t page = format::shape.page_bytes();
     const bool same = found && found->translate(address.align_down(page)) == output.align_down(page);
-    if (same && (found->level > p.level || (found->level == p.level && found->group != 0 && p.logging))) {
+    if (found && (found->level > p.level || (found->level == p.level && found->group != 0 && p.logging))) {
       const auto split = session.split(page_of<format>(address), p.level, cache);
       if (!split) return split.error();
       if (split->out_of_memory) return error{errc::no_memory, static_cast<std::int8_t>(found->level), address.value};
@@ -130,6 +131,7 @@ class fault_handler {
       if (report.made_block) return report;
       const auto relaxed = session.relax(address, p.wanted.allowed);
       if (!relaxed) return relaxed.error();
+      if constexpr (!format::facts.sets_accessed) static_cast<void>(session.set_accessed(page_of<format>(address)));
       return report;
     }
     const auto done = session.map(input_range::sized(block, bytes), block_output, p.wanted, cache,

@@ -11,6 +11,7 @@ struct entry_test {
   Word value;
 
   [[nodiscard]] constexpr bool operator()(Word entry) const noexcept { return (entry & mask) == value; }
+  friend constexpr bool operator==(const entry_test&, const entry_test&) noexcept = default;
 };
 
 // A change of the entries that answer `applies_to` with yes; it keeps every bit it was not asked to touch.

@@ -89,16 +89,17 @@ struct format_archetype {
   // ---- questions; no for table, absent, marker and locked entries alike
   static constexpr entry_test<word> is_writable{1, 1};  // where the hardware manages dirty: also writable-clean
   static constexpr entry_test<word> is_accessed{1, 1};
-  static constexpr entry_test<word> is_dirty{1, 0};
+  static constexpr entry_test<word> is_dirty{0, 1};  // never: this format has no dirty bit
 
   // ---- changes, for leaves; each keeps all other bits
   // make_writable also sets dirty where the hardware would trap on a writable, clean leaf. It does not ask may_write.
   // write_protect keeps may_write.
-  static constexpr entry_change<word> make_writable{{1, 0}, ~word{0}, 0};
-  static constexpr entry_change<word> write_protect{{1, 0}, ~word{0}, 0};
-  static constexpr entry_change<word> set_accessed{{1, 0}, ~word{0}, 0};
-  static constexpr entry_change<word> clear_accessed{{1, 0}, ~word{0}, 0};
-  static constexpr entry_change<word> make_clean{{1, 0}, ~word{0}, 0};
+  static constexpr entry_change<word> make_writable{{1, 1}, ~word{0}, 0};
+  static constexpr entry_change<word> write_protect{{1, 1}, ~word{0}, 0};
+  static constexpr entry_change<word> set_accessed{{1, 1}, ~word{0}, 0};
+  static constexpr entry_change<word> clear_accessed{{1, 1}, ~word{0}, 0};
+  static constexpr entry_change<word> make_clean{{1, 1}, ~word{0}, 0};
+  // A leaf to which protect or relax does not apply cannot have these rights (execution of device memory).
   // Exactly these rights; may_write follows the write permission. unsupported_attribute where they cannot be had.
   [[nodiscard]] static constexpr result<entry_change<word>> protect(permissions) noexcept { return errc::unsupported_attribute; }
   // These rights besides those that are there; does not ask may_write and sets it along with the write permission.

@@ -8,7 +8,7 @@
 
 namespace quire {
 
-// Called as report(input address, bytes) for every leaf entry that was found dirty.
+// Called as report(input address, bytes) for every leaf (a group: all of it) that was found dirty.
 struct nothing_reported {
   constexpr void operator()(input_address, std::uint64_t) const noexcept {}
 };
@@ -19,7 +19,11 @@ template <pte_format Format>
 inline constexpr bool protecting_loses_dirty = Format::facts.has_dirty &&
                                                (Format::is_dirty.mask & ~(Format::write_protect.keep | Format::write_protect.set)) != 0;
 
-// Applies `change` to entries of a run, none of them a table; gives whether any changed. What the change makes clean is
+// Whether nobody wants to hear of leaves that become clean.
+template <pte_format Format, class Report>
+inline constexpr bool reports_nothing = std::is_same_v<Report, const nothing_reported> || !Format::facts.has_dirty;
+
+// Applies `change` to entries of a run, whole groups and no tables; gives whether any changed. What the change makes clean is
 // reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
 template <class Operation, class Run, class Report>
 constexpr bool change_reporting(Operation& op, const Run& run, std::size_t first, std::size_t last,
@@ -27,17 +31,24 @@ constexpr bool change_reporting(Operation& op, const Run& run, std::size_t first
   using format = typename Operation::format;
   using word = typename Operation::word;
   auto& memory = op.policies.memory;
-  if constexpr (std::is_same_v<Report, const nothing_reported> || !format::facts.has_dirty) {
+  if constexpr (reports_nothing<format, Report>) {
     return change_entries<format>(memory, run.table, first, last, change);
   } else {
     bool any = false;
     for (std::size_t i = first; i <= last; ++i) {
-      const word seen = memory.template load<word>(run.table, i, order::relaxed);
+      word seen = memory.template load<word>(run.table, i, order::relaxed);
       if (change(seen) == seen) continue;
-      const word before = change_entry<format>(memory, run.table, i, seen, change);
-      any = any || change(before) != before;
-      if (format::is_dirty(before) && !format::is_dirty(change(before)))
-        report(run.address(i), format::shape.leaf_bytes(Run::level));
+      const entry_span span = group_span<format>(seen, Run::level, i);
+      bool cleaned = false;
+      for (;;) {
+        const word before = change_entry<format>(memory, run.table, i, seen, change);
+        any = any || change(before) != before;
+        cleaned = cleaned || (format::is_dirty(before) && !format::is_dirty(change(before)));
+        if (i == span.last) break;
+        seen = memory.template load<word>(run.table, ++i, order::relaxed);
+      }
+      if (cleaned)  // a store through any entry of a group may have gone to any page of it
+        report(run.address(span.first), (span.last - span.first + 1) * format::shape.leaf_bytes(Run::level));
     }
     return any;
   }
@@ -52,6 +63,8 @@ class change_leaves {
  public:
   constexpr change_leaves(Operation& op, const entry_change<word>& change, invalidation_reason why, Report& report) noexcept
       : op_(op), change_(change), why_(why), report_(report) {}
+
+  bool any = false;
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
@@ -82,8 +95,9 @@ class change_leaves {
   }
   template <class Run>
   constexpr void apply(const Run& run, std::size_t first, std::size_t last) noexcept {
-    if (change_reporting(op_, run, first, last, change_, report_))
-      op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
+    if (!change_reporting(op_, run, first, last, change_, report_)) return;
+    any = true;
+    op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
   }
 
   Operation& op_;
@@ -99,7 +113,37 @@ constexpr bool change_range(Operation& op, input_range range, const entry_change
   change_leaves<Operation, Report> visitor{op, change, why, report};
   static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root,
                                                                                                  range, visitor));
-  return op.any_change();
+  return visitor.any;
+}
+
+// Finds the first leaf in the range to which `change` does not apply: unsupported_attribute there, or no error.
+template <class Operation>
+class find_misfits {
+  using format = typename Operation::format;
+  using word = typename format::word;
+
+ public:
+  constexpr find_misfits(Operation& op, const entry_change<word>& change) noexcept : op_(op), change_(change) {}
+
+  template <class Run>
+  constexpr run_stop<word> leaves(Run run) noexcept {
+    for (std::size_t i = run.first; i <= run.last; ++i) {
+      const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
+      const entry_kind kind = format::kind_of(entry, Run::level);
+      if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
+      if (kind == entry_kind::leaf && !change_.applies_to(entry)) return run_stop<word>::failed(i, errc::unsupported_attribute);
+    }
+    return run_stop<word>::done();
+  }
+
+ private:
+  Operation& op_;
+  entry_change<word> change_;
+};
+template <class Operation>
+constexpr error find_misfit(Operation& op, input_range range, const entry_change<typename Operation::word>& change) noexcept {
+  find_misfits<Operation> visitor{op, change};
+  return walk<walk_flag::leaf | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root, range, visitor);
 }
 
 // As change_range, for the pages of `mask` only: bit b is the page at base + b pages. One descent per table. A block that
@@ -119,14 +163,9 @@ class change_masked {
     auto& memory = op_.policies.memory;
     if constexpr (Run::level == 0) {
       // Bit 0 of `wanted` is entry run.first.
-      std::uint64_t wanted = bits_from(run.address(run.first), run.last - run.first + 1);
-      while (wanted != 0) {
-        const auto skip = static_cast<unsigned>(__builtin_ctzll(wanted));
-        const std::uint64_t ones = ~(wanted >> skip);
-        const unsigned length = ones == 0 ? 64 - skip : static_cast<unsigned>(__builtin_ctzll(ones));
-        apply(run, run.first + skip, run.first + skip + length - 1);
-        wanted = skip + length >= 64 ? 0 : wanted >> (skip + length) << (skip + length);
-      }
+      const std::uint64_t wanted = bits_from(run.address(run.first), run.last - run.first + 1);
+      if (has_groups<format> || has_stretch(wanted)) apply_in_stretches(run, wanted);
+      else apply_singly(run, wanted);
     } else {
       for (std::size_t i = run.first; i <= run.last; ++i) {
         const word entry = memory.template load<word>(run.table, i, order::relaxed);
@@ -146,6 +185,40 @@ class change_masked {
     if (skip >= 64) return 0;
     const std::uint64_t bits = mask_ >> skip;
     return pages >= 64 ? bits : bits & ((std::uint64_t{1} << pages) - 1);
+  }
+  // Whether 8 bits in a row are set: then runs are worth their overhead.
+  [[nodiscard]] static constexpr bool has_stretch(std::uint64_t bits) noexcept {
+    bits &= bits >> 1U;
+    bits &= bits >> 2U;
+    return (bits & (bits >> 4U)) != 0;
+  }
+  template <class Run>
+  constexpr void apply_in_stretches(const Run& run, std::uint64_t wanted) noexcept {
+    while (wanted != 0) {
+      const auto skip = static_cast<unsigned>(__builtin_ctzll(wanted));
+      const std::uint64_t ones = ~(wanted >> skip);
+      const unsigned length = ones == 0 ? 64 - skip : static_cast<unsigned>(__builtin_ctzll(ones));
+      apply(run, run.first + skip, run.first + skip + length - 1);
+      wanted = skip + length >= 64 ? 0 : wanted >> (skip + length) << (skip + length);
+    }
+  }
+  // Entry by entry; what changed is announced in one piece. Without groups.
+  template <class Run>
+  constexpr void apply_singly(const Run& run, std::uint64_t wanted) noexcept {
+    const entry_change<word> change = change_;  // a copy: stores to entries cannot change it
+    auto& memory = op_.policies.memory;
+    std::uint64_t changed = 0;
+    for (; wanted != 0; wanted &= wanted - 1) {
+      const std::size_t i = run.first + static_cast<unsigned>(__builtin_ctzll(wanted));
+      if constexpr (reports_nothing<format, Report>) {
+        if (!change_loaded<format>(memory, run.table, i, change)) continue;
+      } else if (!change_reporting(op_, run, i, i, change, report_)) continue;
+      changed |= wanted & (~wanted + 1);
+    }
+    if (changed == 0) return;
+    const std::size_t first = run.first + static_cast<unsigned>(__builtin_ctzll(changed));
+    const std::size_t last = run.first + 63 - static_cast<unsigned>(__builtin_clzll(changed));
+    op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
   }
   template <class Run>
   constexpr void apply(const Run& run, std::size_t first, std::size_t last) noexcept {

@@ -71,15 +71,15 @@ class collapse_tables {
     auto& memory = op_.policies.memory;
     const word first = memory.template load<word>(table, 0, order::relaxed);
     if (format::kind_of(first, Level) != entry_kind::leaf) return errc::not_uniform;
-    const int group = format::group_of(first, Level);
-    const word step = format::step(Level, group);
+    const word step = format::step(Level, 0);
     const output_address output = format::output_of(first, Level);
     for (std::size_t i = 1; i < format::shape.entries(Level); ++i) {
       const word entry = memory.template load<word>(table, i, order::relaxed);
       if constexpr (has_groups<format>) {
-        if (format::kind_of(entry, Level) != entry_kind::leaf || format::group_of(entry, Level) != group) return errc::not_uniform;
-        const std::uint64_t bytes = format::shape.leaf_bytes(Level);
-        if (format::output_of(entry, Level) != output + ((i >> group) << group) * bytes) return errc::not_uniform;
+        // Singles and groups of any size may stand side by side.
+        if (format::kind_of(entry, Level) != entry_kind::leaf) return errc::not_uniform;
+        const std::size_t begins = group_span<format>(entry, Level, i).first;
+        if (format::output_of(entry, Level) != output + begins * format::shape.leaf_bytes(Level)) return errc::not_uniform;
         if (without_state(format::attributes_of(entry, Level)) != without_state(format::attributes_of(first, Level)))
           return errc::not_uniform;
       } else {

@@ -38,7 +38,7 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   for (;;) {
     const word after = change(before);
     if (after == before) return before;
-    if (!hardware_may_write<Format>(before)) {
+    if (!hardware_may_write<Format>(before)) [[likely]] {
       memory.template store<word>(table, i, after, order::relaxed);
       return before;
     }
@@ -46,28 +46,40 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   }
 }
 
+// The same for an entry not read yet; gives whether it changed.
+template <pte_format Format, class Memory>
+QUIRE_INLINE constexpr bool change_loaded(Memory& memory, table_address table, std::size_t i,
+                                          const entry_change<typename Format::word>& change) noexcept {
+  using word = typename Format::word;
+  const word before = memory.template load<word>(table, i, order::relaxed);
+  const word after = change(before);
+  if (after == before) return false;
+  if (hardware_may_write<Format>(before)) [[unlikely]] {
+    const word was = change_entry<Format>(memory, table, i, before, change);
+    return change(was) != was;
+  }
+  memory.template store<word>(table, i, after, order::relaxed);
+  return true;
+}
+
 // Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed. Owned
 // words where the memory has the run capability and no word that would change can be written by the hardware.
 template <pte_format Format, class Memory>
-constexpr bool change_entries(Memory& memory, table_address table, std::size_t first, std::size_t last,
+[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first, std::size_t last,
                               const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
   if constexpr (run_memory<Memory, word>) {
     const std::size_t n = last - first + 1;
     word* words = memory.template own<word>(table, first, n);
     const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
-    if (seen.changed != 0 && seen.busy == 0) kernel::apply<word>(words, n, change);
+    if (seen.changed != 0 && seen.busy == 0) kernel::apply<word>(words, n, seen.all ? kernel::to_every_word(change) : change);
     memory.template written<word>(table, first, n);
     if (seen.changed == 0) return false;
     if (seen.busy == 0) return true;
   }
+  const entry_change<word> wanted = change;  // a copy: stores to entries cannot change it
   bool any = false;
-  for (std::size_t i = first; i <= last; ++i) {
-    const word before = memory.template load<word>(table, i, order::relaxed);
-    if (change(before) == before) continue;
-    static_cast<void>(change_entry<Format>(memory, table, i, before, change));
-    any = true;
-  }
+  for (std::size_t i = first; i <= last; ++i) any = change_loaded<Format>(memory, table, i, wanted) || any;
   return any;
 }
 

@@ -2,6 +2,8 @@
 // Reading a table: what an address translates to, and every mapping of a range.
 #pragma once
 
+#include <cstddef>  // size_t
+
 #include <quire/table/entry.hpp>   // group_span
 #include <quire/table/range.hpp>   // is_translatable
 #include <quire/walk/descend.hpp>  // descend
@@ -29,13 +31,30 @@ template <pte_format Format>
   return {within.align_down(bytes), Format::output_of(entry, level), bytes, Format::attributes_of(entry, level), level, group};
 }
 
+// The same, read from its place: accessed and dirty of a group are those of all its entries.
+template <pte_format Format, class Memory>
+[[nodiscard]] constexpr mapping mapping_at(Memory& memory, table_address table, std::size_t index, typename Format::word entry,
+                                           int level, input_address within) noexcept {
+  mapping found = mapping_of<Format>(entry, level, within);
+  if constexpr (has_groups<Format>) {
+    const entry_span span = group_span<Format>(entry, level, index);
+    for (std::size_t i = span.first; i <= span.last; ++i) {
+      const auto other = memory.template load<typename Format::word>(table, i, order::relaxed);
+      found.attrs.accessed = found.attrs.accessed || Format::is_accessed(other);
+      found.attrs.dirty = found.attrs.dirty || (Format::facts.has_dirty && Format::is_dirty(other));
+    }
+  }
+  return found;
+}
+
 // Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over it).
 template <pte_format Format, class Memory>
-[[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
+[[nodiscard, gnu::flatten]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
   if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
   const auto found = descend<Format>(memory, root, address);
   const entry_kind kind = Format::kind_of(found.entry, found.level);
-  if (kind == entry_kind::leaf) [[likely]] return mapping_of<Format>(found.entry, found.level, address);
+  if (kind == entry_kind::leaf) [[likely]]
+    return mapping_at<Format>(memory, found.table, found.index, found.entry, found.level, address);
   const errc code = kind == entry_kind::marker ? errc::marked : kind == entry_kind::locked ? errc::busy : errc::not_mapped;
   return error{code, static_cast<std::int8_t>(found.level), address.value};
 }
@@ -56,7 +75,7 @@ class each_mapping {
       const entry_kind kind = Format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
       if (kind != entry_kind::leaf) continue;
-      const mapping found = mapping_of<Format>(entry, Run::level, run.address(i));
+      const mapping found = mapping_at<Format>(memory_, run.table, i, entry, Run::level, run.address(i));
       if constexpr (std::is_same_v<decltype(function_(found)), bool>) {
         if (!function_(found)) return run_stop<word>::failed(i, errc::stopped);
       } else function_(found);

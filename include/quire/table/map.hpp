@@ -177,6 +177,7 @@ class commit_map {
         i = relax(run, i, entry) + 1;
         continue;
       }
+      op_.installed();
       const bool whole = plan_.covers(run.address(i), run.address(i + 1) - 1);
       if (whole && plan_.choice.level_fits(Run::level)) {
         i = install(run, i) + 1;

@@ -66,11 +66,13 @@ class operation {
     detached_.release(policies.memory, policies.reclaim, policies.tables);
     return false;
   }
-  // The end of an operation that only made valid what was invalid.
+  // An invalid entry became valid.
+  constexpr void installed() noexcept { installed_ = true; }
+  // The end of an operation that made valid what was invalid, unless it was all there already.
   constexpr bool finish_install(input_range range) noexcept {
-    if constexpr (Format::facts.caches_invalid) changed(range.first(), range.last(), -1, invalidation_reason::installed);
+    if (Format::facts.caches_invalid && installed_) changed(range.first(), range.last(), -1, invalidation_reason::installed);
     if (pending_) return finish();
-    policies.maintenance.published();
+    if (installed_) policies.maintenance.published();
     return false;
   }
 
@@ -80,6 +82,7 @@ class operation {
  private:
   invalidation_request request_{};
   bool pending_ = false;
+  bool installed_ = false;
   detached_tables<Format> detached_{};
 };
 

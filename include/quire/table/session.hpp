@@ -152,6 +152,9 @@ class exclusive_session : public reading_session<Table> {
     const auto change = format::protect(rights);
     if (!change) return error{change.error().code, -1, range.first().value};
     return with(range, [&](operation_type& op) -> result<bool> {
+      if (change->applies_to != format::set_accessed.applies_to) {  // not every leaf can have these rights
+        if (const error found = find_misfit(op, range, *change); found.code != errc::none) return found;
+      }
       const auto settled = settle_ends(op, source, range, part);
       if (!settled) return settled.error();
       const bool any = change_range(op, range, *change, invalidation_reason::reduced, report);
@@ -181,7 +184,9 @@ class exclusive_session : public reading_session<Table> {
     constexpr int bits = format::shape.page_bits;
     const auto low = static_cast<unsigned>(__builtin_ctzll(mask));
     const auto high = 63 - static_cast<unsigned>(__builtin_clzll(mask));
-    const input_range range = input_range::closed(first + (std::uint64_t{low} << bits), first + ((std::uint64_t{high} + 1) << bits) - 1);
+    const input_address from = first + (std::uint64_t{low} << bits);
+    if (from < first) return error{errc::range_overflow, -1, first.value};
+    const input_range range = input_range::closed(from, first + ((std::uint64_t{high} + 1) << bits) - 1);
     return with(range, [&](operation_type& op) -> result<bool> {
       change_masked<operation_type, Report> visitor{op, first, mask, format::write_protect, invalidation_reason::reduced, report};
       static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, format>(op.policies.memory, op.root, range, visitor));
@@ -212,11 +217,19 @@ class exclusive_session : public reading_session<Table> {
       if (!found) return found.error();
       const nothing_reported none;
       if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none)) owes_ = op.finish() || owes_;
+      else if (!found->attrs.allowed.contains(rights))  // no leaf of this kind can have them: execution of device memory
+        return error{errc::unsupported_attribute, static_cast<std::int8_t>(found->level), address.value};
       else table_->policies().invalidation.local({found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
       return {};
     });
   }
 
+  // Sets the accessed bit of every leaf that overlaps the range: the answer to a fault of hardware that does not set it itself.
+  // Gives whether any was clear.
+  constexpr result<bool> set_accessed(input_range range) noexcept {
+    const nothing_reported none;
+    return changing(range, format::set_accessed, invalidation_reason::relaxed, none);
+  }
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     const nothing_reported none;

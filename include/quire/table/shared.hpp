@@ -31,7 +31,8 @@ QUIRE_INLINE constexpr void announce_locally(P& policies, input_address address)
 
 }  // namespace detail
 
-// Makes the page leaf that translates `address` writable (and dirty, where the hardware would trap on a clean one).
+// Makes the page leaf that translates `address` writable, and sets what the hardware would trap on if it were clear: dirty,
+// and accessed where the hardware does not set it itself.
 //
 // mark() runs once, after the leaf was found fit and before the exchange: under a lock that keeps the harvest out, an
 // observer that sees the write permission must already see the mark. The exchange has release order for that. A mark
@@ -42,23 +43,32 @@ template <pte_format Format, class P, class Mark>
 [[nodiscard]] QUIRE_INLINE constexpr write_grant grant_write(P& policies, table_address root, input_address address, Mark&& mark) noexcept {
   static_assert(P::locking::fast_path_order == dirty_order::mark_then_grant);
   using word = typename Format::word;
-  auto found = descend<Format>(policies.memory, root, address);
-  for (bool marked = false;;) {
-    if (Format::kind_of(found.entry, found.level) != entry_kind::leaf) return write_grant::not_mapped;
-    if (found.level != 0 || Format::group_of(found.entry, 0) != 0) return write_grant::not_page;
-    if ((found.entry & Format::may_write_bit) == 0) return write_grant::not_permitted;
-    if (!marked) mark();
-    marked = true;
-    const word writable_entry = Format::make_writable(found.entry);
-    if (writable_entry == found.entry) {
+  const auto found = descend<Format>(policies.memory, root, address);
+  if (found.level != 0) [[unlikely]]
+    return Format::kind_of(found.entry, found.level) == entry_kind::leaf ? write_grant::not_page : write_grant::not_mapped;
+  // granted: nothing speaks against it.
+  const auto verdict = [](word entry) {
+    if (Format::kind_of(entry, 0) != entry_kind::leaf) return write_grant::not_mapped;
+    if (Format::group_of(entry, 0) != 0) return write_grant::not_page;
+    if ((entry & Format::may_write_bit) == 0) return write_grant::not_permitted;
+    return write_grant::granted;
+  };
+  word entry = found.entry;
+  if (const write_grant said = verdict(entry); said != write_grant::granted) [[unlikely]] return said;
+  mark();
+  for (;;) {
+    word writable_entry = Format::make_writable(entry);
+    if constexpr (!Format::facts.sets_accessed) writable_entry = Format::set_accessed(writable_entry);
+    if (writable_entry == entry) {
       detail::announce_locally<Format>(policies, address);
       return write_grant::already;
     }
-    if (policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, writable_entry, order::release)) [[likely]] {
+    if (policies.memory.template compare_exchange<word>(found.table, found.index, entry, writable_entry, order::release)) [[likely]] {
       policies.maintenance.published();
       detail::announce_locally<Format>(policies, address);
       return write_grant::granted;
     }
+    if (const write_grant said = verdict(entry); said != write_grant::granted) return said;
   }
 }
 
@@ -75,6 +85,8 @@ constexpr result<void> relax_page(P& policies, table_address root, input_address
       return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
     if (rights.contains(writable) && (found.entry & Format::may_write_bit) == 0) return error{errc::not_permitted, 0, address.value};
     const word relaxed = (*change)(found.entry);
+    if (relaxed == found.entry && !Format::attributes_of(relaxed, 0).allowed.contains(rights))
+      return error{errc::unsupported_attribute, 0, address.value};
     if (relaxed == found.entry ||
         policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, relaxed, order::release))
       break;

@@ -55,16 +55,20 @@ constexpr void break_group(operation<Format, P>& op, table_address table, std::u
     for (std::size_t i = span.first; i <= span.last; ++i)
       memory.template store<word>(table, i, static_cast<word>(first + (i - span.first) * step), order::release);
     op.policies.maintenance.published();
+    // `locked` may have been cached as "not mapped" since it was invalidated.
+    if constexpr (Format::facts.caches_invalid)
+      op.changed(address(span.first), address(span.last + 1) - 1, Level, invalidation_reason::installed);
   } else {
     // Entries are rewritten one by one; a bit that the hardware sets in a later one after an earlier one was written is
     // found by the exchange and given to all in a second round.
     for (std::size_t i = span.first; i <= span.last; ++i) collect(memory.template load<word>(table, i, order::relaxed));
-    for (attributes written{}; written != kept;) {
+    attributes written;
+    do {
       written = kept;
       const word first = single();
       for (std::size_t i = span.first; i <= span.last; ++i)
         collect(memory.template exchange<word>(table, i, static_cast<word>(first + (i - span.first) * step), order::acq_rel));
-    }
+    } while (written != kept);
     op.changed(address(span.first), address(span.last + 1) - 1, Level, invalidation_reason::resized);
   }
 }
@@ -87,6 +91,8 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
     for (int k = 0; k < n; ++k) {
       last = Format::table(work[k].table, Level);
       memory.template store<word>(table, work[k].index, last, order::release);
+      if constexpr (Format::facts.caches_invalid)
+        op.changed(address(work[k].index), address(work[k].index + 1) - 1, Level, invalidation_reason::installed);
     }
     op.policies.maintenance.published();
   } else {
@@ -128,8 +134,10 @@ class split_leaves {
       word entry = memory.template load<word>(run.table, i, order::relaxed);
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) {
-        if constexpr (Run::passes_tables) continue;
-        else {
+        if constexpr (Run::passes_tables) {
+          i = last_table(run, i);
+          continue;
+        } else {
           if (n != 0) publish();
           return run_stop<word>::at_table(i, entry);
         }
@@ -170,6 +178,15 @@ class split_leaves {
   }
 
  private:
+  // The last of the tables that follow one another from entry `i` on.
+  template <class Run>
+  [[nodiscard]] constexpr std::size_t last_table(const Run& run, std::size_t i) const noexcept {
+    const auto& memory = op_.policies.memory;
+    const std::size_t last = run.last;
+    const table_address table = run.table;
+    while (i < last && format::kind_of(memory.template load<word>(table, i + 1, order::relaxed), Run::level) == entry_kind::table) ++i;
+    return i;
+  }
   template <class Run>
   constexpr run_stop<word> out_of_memory(const Run& run, std::size_t i) noexcept {
     result_.out_of_memory = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
 
 #include <quire/table/split.hpp>  // make_boundary
 
@@ -17,7 +18,7 @@ struct unmap_result {
   input_range covered;
 };
 
-// One leaf entry that unmap took away.
+// One leaf entry that unmap took away. Of a group every entry is as accessed and dirty as the whole.
 struct removed_leaf {
   input_address address;
   output_address output;
@@ -39,6 +40,15 @@ class unmap_leaves {
       : op_(op), range_(range), report_(report), found{.covered = range} {}
 
  private:
+  // What one call of leaves() took away: told to the operation in one piece.
+  struct taken_leaves {
+    std::size_t first = 0;
+    std::size_t last = 0;
+    std::size_t entries = 0;
+    bool accessed = false;
+    bool dirty = false;
+  };
+
   Operation& op_;
   input_range range_;
   Report& report_;
@@ -55,21 +65,26 @@ class unmap_leaves {
       i = group_span<format>(memory.template load<word>(run.table, i, order::relaxed), Run::level, i).first;
       last = group_span<format>(memory.template load<word>(run.table, last, order::relaxed), Run::level, last).last;
     }
+    taken_leaves taken;
+    auto stop = run_stop<word>::done();
     for (; i <= last; ++i) {
       const word entry = memory.template load<word>(run.table, i, order::relaxed);
       if (entry == 0) continue;
       const entry_kind kind = format::kind_of(entry, Run::level);
       if constexpr (Run::level > 0) {
-        if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
+        if (kind == entry_kind::table) {
+          stop = run_stop<word>::at_table(i, entry);
+          break;
+        }
       }
       if (kind == entry_kind::leaf) {
-        const word was = replace_entry<format>(memory, run.table, i, entry, word{0});
-        note(run, i, was);
+        i = remove(run, i, entry, taken);
       } else {
         memory.template store<word>(run.table, i, word{0}, order::relaxed);
       }
     }
-    return run_stop<word>::done();
+    if (taken.entries != 0) note(run, taken);
+    return stop;
   }
   template <class Position>
   constexpr errc table_post(const Position& at) noexcept {
@@ -82,21 +97,46 @@ class unmap_leaves {
   }
 
  private:
+  // Takes the leaf away that begins at entry `i`, all of a group; gives its last entry.
   template <class Run>
-  constexpr void note(const Run& run, std::size_t i, word was) noexcept {
-    const input_address first = run.address(i), last = run.address(i + 1) - 1;
-    ++found.entries;
-    found.accessed = found.accessed || format::is_accessed(was);
-    found.dirty = found.dirty || (format::facts.has_dirty && format::is_dirty(was));
+  QUIRE_INLINE constexpr std::size_t remove(const Run& run, std::size_t i, word entry, taken_leaves& taken) noexcept {
+    auto& memory = op_.policies.memory;
+    const entry_span span = group_span<format>(entry, Run::level, i);
+    bool accessed = false, dirty = false;
+    for (std::size_t k = i;; ++k) {
+      const word was = replace_entry<format>(memory, run.table, k, entry, word{0});
+      accessed = accessed || format::is_accessed(was);
+      dirty = dirty || (format::facts.has_dirty && format::is_dirty(was));
+      if (k == span.last) break;
+      entry = memory.template load<word>(run.table, k + 1, order::relaxed);
+    }
+    if (taken.entries == 0) taken.first = i;
+    taken.last = span.last;
+    taken.entries += span.last - i + 1;
+    taken.accessed = taken.accessed || accessed;
+    taken.dirty = taken.dirty || dirty;
+    if constexpr (reports_each) report(run, i, span.last, entry, accessed, dirty);
+    return span.last;
+  }
+  template <class Run>
+  constexpr void report(const Run& run, std::size_t first, std::size_t last, word was, bool accessed, bool dirty) noexcept {
+    attributes attrs = format::attributes_of(was, Run::level);
+    attrs.accessed = accessed;
+    attrs.dirty = dirty;
+    const std::uint64_t bytes = format::shape.leaf_bytes(Run::level);
+    const output_address output = format::output_of(was, Run::level);
+    for (std::size_t k = first; k <= last; ++k) report_(removed_leaf{run.address(k), output + (k - first) * bytes, bytes, attrs});
+  }
+  template <class Run>
+  constexpr void note(const Run& run, const taken_leaves& taken) noexcept {
+    const input_address first = run.address(taken.first), last = run.address(taken.last + 1) - 1;
+    found.entries += taken.entries;
+    found.accessed = found.accessed || taken.accessed;
+    found.dirty = found.dirty || taken.dirty;
     if (first < found.covered.first() || found.covered.last() < last)
       found.covered = input_range::closed(first < found.covered.first() ? first : found.covered.first(),
                                           found.covered.last() < last ? last : found.covered.last());
     op_.changed(first, last, Run::level, invalidation_reason::removed);
-    if constexpr (reports_each) {
-      const entry_span group = group_span<format>(was, Run::level, i);
-      report_(removed_leaf{first, format::output_of(was, Run::level) + ((i - group.first) << format::shape.shift(Run::level)),
-                           format::shape.leaf_bytes(Run::level), format::attributes_of(was, Run::level)});
-    }
   }
 };
 

@@ -35,7 +35,7 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
     vector_of<Word> v1 = v0 + stride, v2 = v1 + stride, v3 = v2 + stride;
     const Word block = static_cast<Word>(4 * l * step);
     for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks) {
-      auto* at = reinterpret_cast<vector_of<Word>*>(words);
+      vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words);
       at[0] = v0;
       at[1] = v1;
       at[2] = v2;
@@ -55,48 +55,89 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
 // What a change would do to a run.
 template <class Word>
 struct scan_result {
-  Word changed;  // the bits that would change in any word
-  Word busy;     // of those words, the bits of `quiet` that are missing in any: the hardware may be writing there
+  Word changed;      // the bits that would change in any word
+  Word busy;         // of the words it applies to, the bits of `quiet` that are missing in any: the hardware may be writing there
+  bool all = false;  // it is known to apply to every word: to_every_word(change) does the same
 };
 
 template <class Word>
+[[nodiscard]] constexpr entry_change<Word> to_every_word(const entry_change<Word>& change) noexcept {
+  return {{0, 0}, change.keep, change.set};
+}
+
+// Most tables are alike all over: then the bits that every word has and the bits that any word has are the answer, and no
+// word need be asked by itself.
+template <class Word>
 [[nodiscard]] QUIRE_INLINE constexpr scan_result<Word> scan(const Word* words, std::size_t n, const entry_change<Word>& change,
                                                             Word quiet) noexcept {
-  scan_result<Word> result{0, 0};
+  const Word mask = change.applies_to.mask, value = change.applies_to.value;
+  const Word cleared = static_cast<Word>(~(change.keep | change.set));
+  Word ones = 0, zeros = 0;  // bits that some word to which the change applies has, and lacks
   std::size_t i = 0;
   if (!std::is_constant_evaluated()) {
     constexpr std::size_t l = lanes<Word>;
-    vector_of<Word> changed{}, busy{};
-    for (; i + l <= n; i += l) {
+    if (n >= 4 * l) {
+      vector_of<Word> every = ~vector_of<Word>{}, any{};
+      for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks, i += 4 * l) {
+        const vector_of<Word>* const at = reinterpret_cast<const vector_of<Word>*>(words + i);
+        const vector_of<Word> v0 = at[0], v1 = at[1], v2 = at[2], v3 = at[3];
+        every &= v0 & v1 & v2 & v3;
+        any |= v0 | v1 | v2 | v3;
+      }
+      Word in_every = static_cast<Word>(~Word{0}), in_any = 0;
+      for (std::size_t left = n % (4 * l); left != 0; --left, ++i) {
+        in_every = static_cast<Word>(in_every & words[i]);
+        in_any = static_cast<Word>(in_any | words[i]);
+      }
+      for (std::size_t lane = 0; lane < l; ++lane) {
+        in_every = static_cast<Word>(in_every & every[lane]);
+        in_any = static_cast<Word>(in_any | any[lane]);
+      }
+      if ((in_every & mask) == value && (in_any & mask) == value)
+        return {static_cast<Word>((in_any & cleared) | (~in_every & change.set)), static_cast<Word>(~in_every & quiet), true};
+      if (((value & ~in_any) | (mask & ~value & in_every)) != 0) return {0, 0};  // applies to none
+      i = 0;
+    }
+    vector_of<Word> some_ones{}, some_zeros{};
+    for (const std::size_t whole = n - n % l; i < whole; i += l) {
       const auto v = *reinterpret_cast<const vector_of<Word>*>(words + i);
-      const auto applies = reinterpret_cast<vector_of<Word>>((v & change.applies_to.mask) == change.applies_to.value);
-      const auto after = (v & change.keep) | change.set;
-      changed |= (v ^ after) & applies;
-      if (quiet != 0) busy |= ~v & quiet & applies;
+      const auto applies = reinterpret_cast<vector_of<Word>>((v & mask) == value);
+      some_ones |= v & applies;
+      some_zeros |= ~v & applies;
     }
     for (std::size_t lane = 0; lane < l; ++lane) {
-      result.changed = static_cast<Word>(result.changed | changed[lane]);
-      result.busy = static_cast<Word>(result.busy | busy[lane]);
+      ones = static_cast<Word>(ones | some_ones[lane]);
+      zeros = static_cast<Word>(zeros | some_zeros[lane]);
     }
   }
   for (; i < n; ++i) {
     if (!change.applies_to(words[i])) continue;
-    result.changed = static_cast<Word>(result.changed | (words[i] ^ change(words[i])));
-    result.busy = static_cast<Word>(result.busy | (~words[i] & quiet));
+    ones = static_cast<Word>(ones | words[i]);
+    zeros = static_cast<Word>(zeros | ~words[i]);
   }
-  return result;
+  return {static_cast<Word>((ones & cleared) | (zeros & change.set)), static_cast<Word>(zeros & quiet)};
 }
 
 template <class Word>
 QUIRE_INLINE constexpr void apply(Word* words, std::size_t n, const entry_change<Word>& change) noexcept {
+  const Word mask = change.applies_to.mask, value = change.applies_to.value, keep = change.keep, set = change.set;
   std::size_t i = 0;
   if (!std::is_constant_evaluated()) {
     constexpr std::size_t l = lanes<Word>;
-    for (; i + l <= n; i += l) {
-      auto* at = reinterpret_cast<vector_of<Word>*>(words + i);
+    if ((mask | value) == 0) {
+      for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks, i += 4 * l) {
+        vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words + i);
+        at[0] = (at[0] & keep) | set;
+        at[1] = (at[1] & keep) | set;
+        at[2] = (at[2] & keep) | set;
+        at[3] = (at[3] & keep) | set;
+      }
+    }
+    for (const std::size_t whole = n - n % l; i < whole; i += l) {
+      vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words + i);
       const auto v = *at;
-      const auto applies = reinterpret_cast<vector_of<Word>>((v & change.applies_to.mask) == change.applies_to.value);
-      *at = (((v & change.keep) | change.set) & applies) | (v & ~applies);
+      const auto applies = reinterpret_cast<vector_of<Word>>((v & mask) == value);
+      *at = (((v & keep) | set) & applies) | (v & ~applies);
     }
   }
   for (; i < n; ++i) words[i] = change(words[i]);

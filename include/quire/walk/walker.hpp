@@ -91,6 +91,23 @@ struct walker {
     return code != errc::none && !(code == errc::busy && Flags.retry == on_retry::go_on);
   }
 
+  // Where one entry holds the whole range, and the entry is a table that brings no call of its own, goes straight down; the
+  // loops begin at the lowest table that holds the range. Arguments as for level().
+  template <int Level>
+  QUIRE_INLINE constexpr error start(table_address table, std::uint64_t base, std::uint64_t first, std::uint64_t last) {
+    if constexpr (Level > 0 && Flags.wants(Level - 1) && !Flags.calls_pre(Level) && !Flags.calls_post(Level)) {
+      constexpr int shift = Format::shape.shift(Level);
+      constexpr std::uint64_t inside = (std::uint64_t{1} << shift) - 1;
+      if ((first ^ last) >> shift == 0) [[likely]] {
+        const std::size_t i = static_cast<std::size_t>(first >> shift);
+        const word entry = memory.template load<word>(table, i, load_order);
+        if (Format::kind_of(entry, Level) == entry_kind::table) [[likely]]
+          return start<Level - 1>(Format::table_of(entry, Level), base + (std::uint64_t{i} << shift), first & inside, last & inside);
+      }
+    }
+    return level<Level>(table, base, first, last);
+  }
+
   // The table at `table` translates from input address `base`; [first, last] are the byte offsets in it to walk.
   template <int Level>
   constexpr error level(table_address table, std::uint64_t base, std::uint64_t first, std::uint64_t last) {
@@ -168,7 +185,7 @@ constexpr error walk(Memory& memory, table_address root, input_range range, Visi
   else {
     detail::walker<Flags, Format, Memory, std::remove_reference_t<Visitor>> w{memory, visitor};
     const std::uint64_t first = input_offset<Format>(range.first());
-    return w.template level<top>(root, range.first().value - first, first, input_offset<Format>(range.last()));
+    return w.template start<top>(root, range.first().value - first, first, input_offset<Format>(range.last()));
   }
 }
 

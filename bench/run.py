@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Instructions per unit of work, counted by callgrind, against the limits.
+
+usage: run.py BUILD_BENCH_DIR [--filter TEXT]... [--json FILE]
+
+Instructions, unlike times, do not depend on what else the machine does. A row is WORKLOAD/FORMAT/PATH: path `run` has a
+memory policy that owns runs of entries, `word` one that does not. Exits 1 when a row misses its limit.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+# Workload: unit, aim, limit on the run path, then the same two on the word path. None: no such figure.
+# Only a limit can fail the run; an aim is what the design thinks possible.
+TARGETS = {
+    "map_2m_range": ("block", 10, None, 10, None),
+    "map_2m_fault": ("call", 40, None, 40, None),
+    "map_4k_range": ("entry", 1.2, None, None, None),
+    "map_4k_fault": ("call", 65, None, 65, None),
+    "split_2m": ("entry", 1.1, 1.5, None, None),
+    "split_1g": ("entry", 1.1, None, None, None),
+    "split_again": ("block", 10, 15, 10, 15),
+    "split_again_64": ("section", 80, None, 80, None),
+    "clear_dirty_log": ("section", 210, None, 800, None),
+    "dirty_log_clear": ("section", None, None, None, None),
+    "write_protect_all": ("entry", 2.5, 4, 13, None),
+    "write_protect_mask_half": ("section", 430, None, 430, None),
+    "write_protect_mask_one": ("section", 75, None, 75, None),
+    "fast_path": ("call", 65, 80, 65, 80),
+    "fast_path_sequential": ("call", 65, 80, 65, 80),
+    "fault_fast": ("call", None, None, None, None),
+    "lookup": ("call", 52, 60, 52, 60),
+    "unmap_4k": ("entry", 3, None, 3, None),
+    "discard_4k": ("entry", 0.1, None, 0.1, None),
+    "age_all": ("entry", 2.5, None, 13, None),
+}
+
+
+def count(program, filters):
+    """Runs the program under callgrind; yields (workload, format, path, units, instructions)."""
+    with tempfile.TemporaryDirectory() as place:
+        out = os.path.join(place, "counts")
+        command = ["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", "--dump-line=no",
+                   "--toggle-collect=*measured_*",
+                   f"--callgrind-out-file={out}", program, *filters]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}\n{done.stderr}failed with {done.returncode}")
+        for name in sorted(glob.glob(out + ".*"), key=lambda path: int(path.rsplit(".", 1)[1])):
+            with open(name, encoding="utf-8") as dump:
+                text = dump.read()
+            row = re.search(r"^desc: Trigger: Client Request: row (\S+) (\S+) (\S+) (\d+)$", text, re.MULTILINE)
+            total = re.search(r"^totals: (\d+)", text, re.MULTILINE)
+            if row and total:
+                yield row[1], row[2], row[3], int(row[4]), int(total[1])
+
+
+def judge(figure, aim, limit):
+    if limit is not None and figure > limit:
+        return "MISSED"
+    if aim is not None and figure > aim:
+        return "above aim"
+    return "ok" if aim is not None else ""
+
+
+def number(value):
+    return "" if value is None else f"{value:g}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("build", help="where bench_instructions is, or below which in bench/")
+    parser.add_argument("--filter", action="append", default=[], metavar="TEXT",
+                        help="only rows whose WORKLOAD/FORMAT/PATH contains TEXT (may be repeated)")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
+    args = parser.parse_args()
+
+    candidates = [os.path.join(args.build, *parts) for parts in (("bench", "bench_instructions"), ("bench_instructions",))]
+    program = next((path for path in candidates if os.access(path, os.X_OK)), None)
+    if program is None:
+        sys.exit(f"no bench_instructions in {args.build}")
+
+    layout = "{:24} {:14} {:5} {:>12}  {:8} {:>6} {:>6}  {}"
+    print(layout.format("workload", "format", "path", "instructions", "per", "limit", "aim", "verdict"))
+    rows = []
+    for workload, format_name, path, units, instructions in count(program, args.filter):
+        unit, *figures = TARGETS[workload]
+        aim, limit = figures[:2] if path == "run" else figures[2:]
+        if instructions == 0:
+            sys.exit(f"{workload}/{format_name}/{path}: nothing was counted")
+        figure = instructions / units
+        verdict = judge(figure, aim, limit)
+        rows.append({"workload": workload, "format": format_name, "path": path, "unit": unit, "units": units,
+                     "instructions": instructions, "per_unit": round(figure, 4), "limit": limit, "aim": aim,
+                     "verdict": verdict})
+        print(layout.format(workload, format_name, path, f"{figure:.3f}", unit, number(limit), number(aim), verdict))
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as out:
+            json.dump(rows, out, indent=1)
+            out.write("\n")
+    missed = sum(row["verdict"] == "MISSED" for row in rows)
+    above = sum(row["verdict"] == "above aim" for row in rows)
+    print(f"{len(rows)} rows, {missed} above their limit, {above} above their aim")
+    if not rows:
+        sys.exit("no row was measured")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+// The workloads: prepare, measure one operation over a stretch of guest memory, check what it did.
+//
+// A workload is a function template over a rig. It calls meter.start(units) and meter.stop() around what is timed; the
+// operations themselves are the functions measured_*, never inlined, and only what happens inside them is counted.
+#pragma once
+
+#include <vector>  // vector
+
+#include <quire/dirty/fault.hpp>  // fault_handler
+
+#include "rig.hpp"
+
+namespace quire_bench {
+
+// Sizes that keep what an operation costs by itself below a hundredth of what its entries cost.
+inline constexpr std::uint64_t paged = gib;        // where the unit is a page entry or one page
+inline constexpr std::uint64_t sectioned = gib;    // 64 pages
+inline constexpr std::uint64_t blocked = 8 * gib;  // 2 MiB
+
+// The pages of the memory in an order without neighbours.
+[[nodiscard]] inline std::vector<std::uint64_t> shuffled(std::uint64_t pages) {
+  std::vector<std::uint64_t> order(pages);
+  for (std::uint64_t i = 0; i < pages; ++i) order[i] = i * 40503 % pages;  // odd, and pages is a power of two
+  return order;
+}
+[[nodiscard]] inline std::vector<std::uint64_t> in_sequence(std::uint64_t pages) {
+  std::vector<std::uint64_t> order(pages);
+  for (std::uint64_t i = 0; i < pages; ++i) order[i] = i;
+  return order;
+}
+
+// ---- map
+
+template <class Rig>
+[[gnu::noinline]] bool measured_map(Rig& rig, input_range range, int level) {
+  auto session = rig.session();
+  return session.map(range, Rig::behind(range.first()), Rig::ordinary, {.largest_level = level}).has_value();
+}
+template <class Rig, class Meter>
+void map_range(Meter& meter, std::uint64_t bytes, int level) {
+  Rig rig{bytes};
+  meter.start(bytes / Rig::format::shape.leaf_bytes(level));
+  const bool done = measured_map(rig, rig.range(), level);
+  meter.stop();
+  must(done, "map");
+  rig.expect(level, read_write);
+}
+template <class Rig, class Meter>
+void map_fault(Meter& meter, std::uint64_t bytes, int level) {
+  Rig rig{bytes};
+  const std::uint64_t leaf = Rig::format::shape.leaf_bytes(level);
+  bool done = true;
+  meter.start(bytes / leaf);
+  for (std::uint64_t at = 0; at < bytes; at += leaf)
+    done = measured_map(rig, input_range::sized(Rig::guest + at, leaf), level) && done;
+  meter.stop();
+  must(done, "map");
+  rig.expect(level, read_write);
+}
+
+// ---- split
+
+template <class Rig>
+[[gnu::noinline]] split_result measured_split(Rig& rig, input_range range) {
+  auto session = rig.session();
+  return session.split(range).value_or({.out_of_memory = true});
+}
+template <class Rig, class Meter>
+void split_from(Meter& meter, int level) {
+  Rig rig{paged};
+  rig.fill(level);
+  meter.start(paged / page);
+  const split_result done = measured_split(rig, rig.range());
+  meter.stop();
+  must(!done.out_of_memory && done.leaves == paged / Rig::format::shape.leaf_bytes(level), "split");
+  rig.expect(0, read_write);
+}
+template <class Rig, class Meter>
+void split_again(Meter& meter) {
+  Rig rig{blocked};
+  rig.fill(0);
+  meter.start(blocked / block);
+  const split_result done = measured_split(rig, rig.range());
+  meter.stop();
+  must(!done.out_of_memory && done.leaves == 0, "split again");
+  rig.expect(0, read_write);
+}
+template <class Rig, class Meter>
+void split_again_64(Meter& meter) {
+  Rig rig{sectioned};
+  rig.fill(0);
+  bool done = true;
+  meter.start(sectioned / (64 * page));
+  for (std::uint64_t at = 0; at < sectioned; at += 64 * page)
+    done = measured_split(rig, input_range::sized(Rig::guest + at, 64 * page)).leaves == 0 && done;
+  meter.stop();
+  must(done, "split again");
+  rig.expect(0, read_write);
+}
+
+// ---- protect
+
+template <class Rig>
+[[gnu::noinline]] bool measured_write_protect(Rig& rig) {
+  auto session = rig.session();
+  return session.write_protect(rig.range()).value_or(false);
+}
+template <class Rig, class Meter>
+void write_protect_all(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  meter.start(paged / page);
+  const bool done = measured_write_protect(rig);
+  meter.stop();
+  must(done, "write-protect");
+  rig.expect(0, readable);
+}
+template <class Rig>
+[[gnu::noinline]] bool measured_write_protect_mask(Rig& rig, input_address at, std::uint64_t mask) {
+  auto session = rig.session();
+  return session.write_protect(at, mask).value_or(false);
+}
+template <class Rig, class Meter>
+void write_protect_mask(Meter& meter, std::uint64_t mask) {
+  Rig rig{sectioned};
+  rig.fill(0);
+  bool done = true;
+  meter.start(sectioned / (64 * page));
+  for (std::uint64_t at = 0; at < sectioned; at += 64 * page)
+    done = measured_write_protect_mask(rig, Rig::guest + at, mask) && done;
+  meter.stop();
+  must(done, "write-protect");
+  rig.expect(0, [&](std::uint64_t number) { return (mask >> number % 64 & 1) != 0 ? readable : read_write; });
+}
+template <class Rig>
+[[gnu::noinline]] bool measured_age(Rig& rig) {
+  auto session = rig.session();
+  return session.test_and_clear_accessed(rig.range()).value_or(false);
+}
+template <class Rig, class Meter>
+void age_all(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  meter.start(paged / page);
+  const bool done = measured_age(rig);
+  meter.stop();
+  must(done, "age");
+  rig.expect(0, read_write, false);
+}
+
+// ---- the dirty log
+
+// What a harvest does to the table for one word of 64 pages.
+template <class Session>
+[[gnu::noinline]] bool measured_harvest(Session& session, input_address at, std::uint64_t mask) {
+  const auto protection = session.write_protect(at, mask);
+  const auto splitting = session.split(input_range::sized(at, 64 * page), 0);
+  return protection && *protection && splitting && splitting->leaves == 0;
+}
+template <class Rig, class Meter>
+void clear_dirty_log(Meter& meter) {
+  Rig rig{sectioned};
+  rig.fill(0);
+  bool done = true;
+  meter.start(sectioned / (64 * page));
+  {
+    auto session = rig.session();
+    for (std::uint64_t at = 0; at < sectioned; at += 64 * page)
+      done = measured_harvest(session, Rig::guest + at, ~std::uint64_t{0}) && done;
+  }
+  meter.stop();
+  must(done, "clear");
+  rig.expect(0, readable);
+}
+
+template <class Log, class Cache>
+[[gnu::noinline]] result<dirty_log_work> measured_clear(Log& log, std::uint64_t pages, const std::uint64_t* words,
+                                                        Cache& cache) {
+  return log.clear(0, pages, words, cache);
+}
+// The call itself, with the log and its eager split around the table.
+template <class Rig, class Meter>
+void dirty_log_clear(Meter& meter) {
+  using table_type = typename Rig::table_type;
+  Rig rig{sectioned};
+  rig.fill(0);
+  std::vector<std::uint64_t> log_words(bitmap_words(sectioned / page)), asked(log_words.size(), ~std::uint64_t{0});
+  const eager_split_control control{true, block};
+  dirty_log<table_type, open_lock, dirty_bitmap> log{rig.tables, rig.lock,
+                                                     memory_slot{.first = Rig::guest, .pages = sectioned / page},
+                                                     dirty_bitmap{log_words.data(), sectioned / page}, control};
+  must(log.enable({.manual_protect = true, .initially_set = true}, rig.cache).has_value(), "enable");
+  meter.start(sectioned / (64 * page));
+  const auto done = measured_clear(log, sectioned / page, asked.data(), rig.cache);
+  meter.stop();
+  must(done && done->words_taken == asked.size() && done->split.missed == 0, "clear");
+  rig.expect(0, readable);
+}
+
+// ---- one page at a time
+
+// A write fault on the read side, as the fault handler takes it; the lock costs nothing.
+template <class Rig>
+[[gnu::noinline]] write_grant measured_fast_path(Rig& rig, const invalidation_sequence& sequence, dirty_bitmap& log,
+                                                 input_address at) {
+  const std::uint64_t snapshot = sequence.sample();
+  auto session = rig.tables.shared(rig.lock);
+  if (sequence.must_retry(snapshot, at)) return write_grant::not_mapped;
+  return session.make_writable(at, [&] { log.mark((at - Rig::guest) / page); });
+}
+template <class Rig, class Meter>
+void fast_path(Meter& meter, std::vector<std::uint64_t> order) {
+  Rig rig{paged};
+  rig.fill(0, {.allowed = readable, .may_write = true});
+  std::vector<std::uint64_t> log_words(bitmap_words(paged / page));
+  dirty_bitmap log{log_words.data(), paged / page};
+  const invalidation_sequence sequence;
+  std::size_t granted = 0;
+  meter.start(order.size());
+  for (const std::uint64_t number : order)
+    granted += measured_fast_path(rig, sequence, log, Rig::guest + number * page) == write_grant::granted;
+  meter.stop();
+  must(granted == order.size() && rig.tables.policies().invalidation.locals == order.size(), "fast path");
+  for (const std::uint64_t word : log_words) must(word == ~std::uint64_t{0}, "a page was not marked");
+  rig.expect(0, read_write);
+}
+// The same through fault_handler::handle.
+template <class Handler, class Log, class Cache>
+[[gnu::noinline]] result<fault_report> measured_fault(Handler& handler, const guest_fault& fault, Log* log,
+                                                      Cache& cache) {
+  return handler.handle(fault, log, cache);
+}
+template <class Rig, class Meter>
+void fault_fast(Meter& meter) {
+  using table_type = typename Rig::table_type;
+  using log_type = dirty_log<table_type, open_lock, dirty_bitmap>;
+  struct backing {
+    result<host_page> resolve(const memory_slot&, input_address at, bool) noexcept {
+      return host_page{Rig::behind(at), true, 0};
+    }
+    int mapped_level(const memory_slot&, input_address) noexcept { return 0; }
+  };
+  Rig rig{paged};
+  rig.fill(0);
+  std::vector<std::uint64_t> log_words(bitmap_words(paged / page));
+  const eager_split_control control;
+  log_type log{rig.tables, rig.lock, memory_slot{.first = Rig::guest, .pages = paged / page},
+               dirty_bitmap{log_words.data(), paged / page}, control};
+  must(log.enable({}, rig.cache).has_value(), "enable");
+  backing host;
+  invalidation_sequence sequence;
+  fault_handler<table_type, open_lock, backing, dirty_bitmap> handler{rig.tables, rig.lock, sequence, host,
+                                                                      fault_path::fast};
+  const auto order = shuffled(paged / page);
+  std::size_t fixed = 0;
+  meter.start(order.size());
+  for (const std::uint64_t number : order) {
+    const auto done =
+        measured_fault(handler, {.address = Rig::guest + number * page, .access = writable}, &log, rig.cache);
+    fixed += done && done->outcome == fault_outcome::fixed_fast;
+  }
+  meter.stop();
+  must(fixed == order.size(), "fault");
+  rig.expect(0, read_write);
+}
+
+template <class Rig>
+[[gnu::noinline]] result<mapping> measured_lookup(Rig& rig, input_address at) {
+  return rig.session().lookup(at);
+}
+template <class Rig, class Meter>
+void lookup(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  const auto order = shuffled(paged / page);
+  bool right = true;
+  meter.start(order.size());
+  for (const std::uint64_t number : order) {
+    const auto found = measured_lookup(rig, Rig::guest + number * page);
+    right = right && found;
+  }
+  meter.stop();
+  for (const std::uint64_t number : order) {
+    const input_address at = Rig::guest + number * page;
+    const auto found = measured_lookup(rig, at);
+    right = right && found && found->input == at && found->output == Rig::behind(at) &&
+            found->attrs.allowed == read_write && found->level == 0;
+  }
+  must(right, "lookup");
+}
+
+// ---- taking away
+
+template <class Rig>
+[[gnu::noinline]] result<unmap_result> measured_unmap(Rig& rig) {
+  auto session = rig.session();
+  return session.unmap(rig.range());
+}
+template <class Rig, class Meter>
+void unmap_4k(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  const std::size_t before = rig.all.taken;
+  meter.start(paged / page);
+  const auto done = measured_unmap(rig);
+  meter.stop();
+  must(done && done->entries == paged / page && done->accessed && !done->dirty, "unmap");
+  must(before - rig.all.taken >= paged / block, "the tables are not back");
+  rig.expect_nothing();
+}
+template <class Rig>
+[[gnu::noinline]] result<void> measured_discard(Rig& rig) {
+  auto session = rig.session();
+  return session.discard(rig.range());
+}
+template <class Rig, class Meter>
+void discard_4k(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  const std::size_t before = rig.all.taken;
+  meter.start(paged / page);
+  const auto done = measured_discard(rig);
+  meter.stop();
+  must(done.has_value(), "discard");
+  must(before - rig.all.taken >= paged / block, "the tables are not back");
+  rig.expect_nothing();
+}
+
+// Calls use(name, workload) for each; workload(meter) runs it.
+template <class Rig, class Use>
+void for_each_workload(Use&& use) {
+  use("map_2m_range", [](auto& meter) { map_range<Rig>(meter, blocked, 1); });
+  use("map_2m_fault", [](auto& meter) { map_fault<Rig>(meter, blocked, 1); });
+  use("map_4k_range", [](auto& meter) { map_range<Rig>(meter, paged, 0); });
+  use("map_4k_fault", [](auto& meter) { map_fault<Rig>(meter, paged / 4, 0); });
+  use("split_2m", [](auto& meter) { split_from<Rig>(meter, 1); });
+  use("split_1g", [](auto& meter) { split_from<Rig>(meter, 2); });
+  use("split_again", [](auto& meter) { split_again<Rig>(meter); });
+  use("split_again_64", [](auto& meter) { split_again_64<Rig>(meter); });
+  use("clear_dirty_log", [](auto& meter) { clear_dirty_log<Rig>(meter); });
+  use("dirty_log_clear", [](auto& meter) { dirty_log_clear<Rig>(meter); });
+  use("write_protect_all", [](auto& meter) { write_protect_all<Rig>(meter); });
+  use("write_protect_mask_half", [](auto& meter) { write_protect_mask<Rig>(meter, 0x5555'5555'5555'5555); });
+  use("write_protect_mask_one", [](auto& meter) { write_protect_mask<Rig>(meter, std::uint64_t{1} << 37); });
+  use("fast_path", [](auto& meter) { fast_path<Rig>(meter, shuffled(paged / page)); });
+  use("fast_path_sequential", [](auto& meter) { fast_path<Rig>(meter, in_sequence(paged / page)); });
+  use("fault_fast", [](auto& meter) { fault_fast<Rig>(meter); });
+  use("lookup", [](auto& meter) { lookup<Rig>(meter); });
+  use("unmap_4k", [](auto& meter) { unmap_4k<Rig>(meter); });
+  use("discard_4k", [](auto& meter) { discard_4k<Rig>(meter); });
+  use("age_all", [](auto& meter) { age_all<Rig>(meter); });
+}
+
+// Calls use(workload name, format, path, workload) for every row.
+template <class Use>
+void for_each_row(Use&& use) {
+  const auto rows_of = [&]<class Rig>(const char* format, const char* path) {
+    for_each_workload<Rig>([&](const char* name, auto workload) { use(name, format, path, workload); });
+  };
+  const auto both = [&]<class Format>(const char* format) {
+    rows_of.template operator()<rig<Format, direct_memory>>(format, "run");
+    rows_of.template operator()<rig<Format, word_memory>>(format, "word");
+  };
+  both.template operator()<riscv::sv39x4>("riscv-sv39x4");
+  both.template operator()<arm64::stage2_4k<40>>("arm64-4k-40");
+  both.template operator()<riscv::sv48x4>("riscv-sv48x4");
+  both.template operator()<arm64::stage2_4k<48>>("arm64-4k-48");
+}
+
+}  // namespace quire_bench

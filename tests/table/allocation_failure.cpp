@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Memory runs out at every allocation there is.
+//
+// A sequence is played on two tables; the first says how many allocations the next operation makes, the second has each
+// of them fail before it does the operation for real. What is all or nothing must leave the tree as it was, bit for
+// bit; a split says how far it came.
+#include <string>  // string
+#include <vector>  // vector
+
+#include "catch.hpp"
+#include "play.hpp"
+#include "players.hpp"
+#include "support/scale.hpp"
+
+namespace {
+
+using namespace quire_test;
+
+std::string fail_everywhere(const player_factory& format, std::uint64_t seed, std::uint64_t& failures) {
+  const auto ahead = format.make(stand_kind::watched, {.seed = seed}),
+             table = format.make(stand_kind::watched, {.seed = seed});
+  dice random(seed * 31);
+  std::string played;
+  for (int i = 0; i < 25; ++i) {
+    const step each = random_step(format.traits, random);
+    played += text_of(each) + "\n";
+    std::string wrong;
+    const std::uint64_t allocations = ahead->count_allocations(each, wrong);
+    if (!wrong.empty()) return played + wrong;
+    // Large numbers: the first, the last and some between.
+    for (std::uint64_t k = 1; k <= allocations; k += k < 8 || k + 8 > allocations ? 1 : 5)
+      for (const bool all_later : {false, true}) {
+        wrong = table->play_failing(each, k, all_later);
+        if (!wrong.empty()) return played + "allocation " + std::to_string(k) + " failed: " + wrong;
+        ++failures;
+      }
+    if (wrong = table->play(each); !wrong.empty()) return played + wrong;
+  }
+  std::string wrong = ahead->finish();
+  if (wrong.empty()) wrong = table->finish();
+  return wrong.empty() ? wrong : played + wrong;
+}
+
+void fail_formats(const std::vector<player_factory>& formats, std::uint64_t sequences) {
+  for (const player_factory& format : formats) {
+    std::uint64_t failures = 0;
+    std::string wrong;
+    for (std::uint64_t seed = 1; seed <= sequences && wrong.empty(); ++seed)
+      wrong = fail_everywhere(format, seed, failures);
+    INFO(format.name << "\n" << wrong);
+    CHECK(wrong.empty());
+    CHECK(failures > 0);
+  }
+}
+
+}  // namespace
+
+// 1120 sequences together.
+TEST_CASE("every allocation fails once: tiny formats") {
+  for (const auto& part : {tiny_players_1(), tiny_players_2(), tiny_players_3(), tiny_players_4()})
+    fail_formats(part, scaled(70));
+}
+TEST_CASE("every allocation fails once: real formats") {
+  for (const auto& part : {real_players_1(), real_players_2(), real_players_3(), real_players_4()})
+    fail_formats(part, scaled(4));
+}

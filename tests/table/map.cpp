@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// map, promise by promise: the largest leaves that fit, all or nothing, nothing to do when it is there already, tables
+// bounded by tables_needed(), and one invalidation for what is replaced.
+#include <quire/table/map.hpp>
+
+#include <algorithm>  // count
+#include <cstddef>    // size_t
+#include <string>     // string
+
+#include "small.hpp"
+
+namespace {
+
+using namespace quire;
+using namespace quire_test;
+
+using plain = tiny::plain;         // 64 pages of 64 bytes; leaves of 1 and 4 pages; the root's entries are tables of 16
+using grouped = tiny::pages_only;  // groups of two pages
+
+constexpr attributes guest{.allowed = read_write, .may_write = true};
+
+}  // namespace
+
+TEST_CASE("map chooses the largest leaves that the alignment of both addresses allows") {
+  stand<plain> s;
+  auto session = s.session();
+  REQUIRE(session.map(pages(2, 9), at(18), guest));
+  CHECK(session.lookup(input_address{3 * page})->level == 0);   // head
+  CHECK(session.lookup(input_address{4 * page})->level == 1);   // 4..7
+  CHECK(session.lookup(input_address{10 * page})->level == 0);  // tail
+  REQUIRE(session.map(pages(16, 4), at(17), guest));            // the outputs are one page off
+  CHECK(session.lookup(input_address{16 * page})->level == 0);
+  CHECK(s.findings().empty());
+}
+
+TEST_CASE("map uses no leaf above the level asked for, and no groups unless they are wanted") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 16), at(0), guest, {.largest_level = 0}));
+  CHECK(s.session().lookup(input_address{0})->bytes == page);
+
+  stand<grouped> g;
+  REQUIRE(g.session().map(pages(0, 4), at(0), guest));
+  CHECK(g.session().lookup(input_address{0})->group == 1);
+  CHECK(g.session().lookup(input_address{0})->bytes == 2 * page);
+  REQUIRE(g.session().map(pages(4, 4), at(4), guest, {.groups = false}));
+  CHECK(g.session().lookup(input_address{4 * page})->group == 0);
+}
+
+TEST_CASE("tables_needed() is exact on an empty table and an upper bound on any other") {
+  for (std::uint64_t first = 0; first < 64; ++first)
+    for (std::uint64_t count = 1; first + count <= 64; ++count)
+      for (const std::uint64_t skew : {0U, 1U, 4U}) {
+        stand<plain> s;
+        const std::size_t needed = tables_needed<plain>(pages(first, count), at(first + skew));
+        REQUIRE(s.session().map(pages(first, count), at(first + skew), guest));
+        if (s.in_use() - 1 != needed) FAIL("first " << first << " count " << count << " skew " << skew);
+      }
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 16), at(0), guest, {.largest_level = 0}));
+  REQUIRE(s.session().unmap(pages(0, 3)));
+  const std::size_t before = s.in_use();
+  REQUIRE(s.session().map(pages(0, 3), at(32), guest));
+  CHECK(s.in_use() == before);
+  CHECK(tables_needed<plain>(pages(0, 3), at(32)) == 2);
+}
+
+TEST_CASE("what is there already is success and writes nothing") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(1, 9), at(1), guest));
+  s.begin();
+  REQUIRE(s.session().map(pages(1, 9), at(1), guest));
+  REQUIRE(s.session().map(pages(2, 3), at(2), {.allowed = readable}));  // fewer rights: a racing read fault
+  CHECK(s.touched() == 0);
+  CHECK(s.session().lookup(input_address{2 * page})->attrs.allowed == read_write);
+}
+
+TEST_CASE("an identical map of cached invalid entries invalidates nothing") {
+  stand<tiny::table_rights> s;
+  s.begin();
+  REQUIRE(s.session().map(pages(1, 3), at(1), guest));
+  CHECK(s.machine.record().requests_added == 1);  // "not mapped" may be cached
+  s.begin();
+  REQUIRE(s.session().map(pages(1, 3), at(1), guest));
+  CHECK(s.touched() == 0);
+  CHECK(s.findings().empty());
+}
+
+TEST_CASE("more rights relax what is there; other outputs, memory types and markers stand in the way") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 8), at(0), {.allowed = readable}));
+  REQUIRE(s.session().map(pages(0, 4), at(0), guest));
+  CHECK(s.session().lookup(input_address{0})->attrs.allowed == read_write);
+  CHECK(s.session().lookup(input_address{4 * page})->attrs.allowed == readable);
+  REQUIRE(s.session().annotate(pages(16, 1), 7));
+  s.begin();
+  CHECK(s.session().map(pages(0, 4), at(1), guest).error().code == errc::already_mapped);
+  CHECK(s.session().map(pages(4, 2), at(4), guest).error().code == errc::already_mapped);  // half of a leaf
+  CHECK(s.session().map(pages(0, 4), at(0), {.allowed = readable, .memory = memory_type::device}).error().code ==
+        errc::already_mapped);
+  CHECK(s.session().map(pages(12, 8), at(12), guest).error().code == errc::marked);
+  CHECK(s.session().map(pages(12, 8), at(12), guest).error().at == 16 * page);
+  CHECK(s.touched() == 0);
+  CHECK(s.session().lookup(input_address{12 * page}).error().code == errc::not_mapped);
+  CHECK(s.findings().empty());
+}
+
+TEST_CASE("map without memory changes nothing") {
+  stand<plain> s;
+  s.fail_all_from(2);
+  s.begin();
+  CHECK(s.session().map(pages(0, 3), at(0), guest).error().code == errc::no_memory);
+  CHECK(s.touched() == 0);
+  s.fail_at(0);
+  CHECK(s.in_use() == 1);
+}
+
+TEST_CASE("replace takes away what is there and invalidates it before the new mapping stands") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 16), at(0), guest, {.largest_level = 0}));
+  CHECK(s.in_use() == 1 + 1 + 4);
+  s.begin();
+  REQUIRE(s.session().map(pages(0, 16), at(32), guest, {.replace = true}));
+  CHECK(s.machine.record().requests_added == 1);
+  CHECK(s.machine.record().requests[0].reason == invalidation_reason::removed);
+  CHECK_FALSE(s.machine.record().requests[0].leaf_only);
+  CHECK(s.in_use() == 1 + 1);  // tables replaced by blocks are retired
+  CHECK(s.session().translate(input_address{5 * page + 7})->value == 37 * page + 7);
+  CHECK(s.findings().empty());
+}
+
+TEST_CASE("replacing a part of a block keeps the rest") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 4), at(0), guest));
+  REQUIRE(s.session().map(pages(1, 2), at(33), guest, {.replace = true}));
+  CHECK(s.session().translate(input_address{0})->value == 0);
+  CHECK(s.session().translate(input_address{page})->value == 33 * page);
+  CHECK(s.session().translate(input_address{3 * page})->value == 3 * page);
+  CHECK(s.findings().empty());
+}
+
+TEST_CASE("attributes that cannot be had are refused by name") {
+  stand<plain> s;
+  CHECK(s.session().map(pages(0, 4), at(0), {.allowed = readable, .software = 4}).error().code ==
+        errc::unsupported_attribute);
+  stand<tiny::inverted> i;
+  CHECK(i.session().map(pages(0, 1), at(0), {.allowed = no_access}).error().code == errc::unsupported_attribute);
+  CHECK(s.in_use() == 1);
+}
+
+TEST_CASE("a new executable mapping asks for the code to be visible") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 1), at(0), {.allowed = read_execute}));
+  const auto& events = s.machine.record().maintenance;
+  CHECK(std::count(events.begin(), events.end(), check::maintenance_event::code_visible) == 1);
+  CHECK(std::count(events.begin(), events.end(), check::maintenance_event::published) == 1);
+}

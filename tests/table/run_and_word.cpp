@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The two ways to write entries, one word at a time and in runs, do the same: equal trees bit for bit, equal results
+// (both are held against the model), equal invalidations.
+#include <string>  // string
+#include <vector>  // vector
+
+#include "catch.hpp"
+#include "play.hpp"
+#include "players.hpp"
+#include "support/scale.hpp"
+
+namespace {
+
+using namespace quire_test;
+
+std::string compare_sequence(const player_factory& format, std::uint64_t seed) {
+  const auto words = format.make(stand_kind::watched, {.seed = seed}),
+             runs = format.make(stand_kind::bare, {.seed = seed});
+  dice random(seed * 77);
+  std::string played;
+  for (int i = 0; i < 60; ++i) {
+    const step each = random_step(format.traits, random);
+    played += text_of(each) + "\n";
+    if (std::string wrong = words->play(each); !wrong.empty()) return played + "by words: " + wrong;
+    if (std::string wrong = runs->play(each); !wrong.empty()) return played + "in runs: " + wrong;
+    if (words->tree() != runs->tree()) return played + "the trees differ";
+    if (words->requests() != runs->requests()) return played + "the invalidations differ";
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("words and runs do the same") {
+  std::size_t formats = 0;
+  for (const auto& part : {tiny_players_1(), tiny_players_2(), tiny_players_3(), tiny_players_4(), real_players_1(),
+                           real_players_2(), real_players_3(), real_players_4()})
+    for (const player_factory& format : part) {
+      if (format.make(stand_kind::bare, {}) == nullptr) continue;
+      ++formats;
+      std::string wrong;
+      for (std::uint64_t seed = 1; seed <= scaled(format.real ? 30 : 150) && wrong.empty(); ++seed)
+        wrong = compare_sequence(format, seed);
+      INFO(format.name << "\n" << wrong);
+      CHECK(wrong.empty());
+    }
+  CHECK(formats >= 8);
+}
