@@ -57,6 +57,18 @@ template <pte_format Format>
   return tables;
 }
 
+// Tables that splitting the pages from `first` to `last` can take: one for each block of each level that they touch.
+template <pte_format Format>
+[[nodiscard]] constexpr std::size_t tables_for_piece(input_address first, input_address last) noexcept {
+  std::size_t tables = 0;
+  for (int level = 1; level < Format::shape.levels; ++level) {
+    if (Format::group_sizes(level) == 0) continue;
+    const int shift = Format::shape.shift(level);
+    tables += static_cast<std::size_t>((last.value >> shift) - (first.value >> shift)) + 1;
+  }
+  return tables;
+}
+
 // Whether a chunk size makes sense for a format.
 template <pte_format Format>
 [[nodiscard]] constexpr bool is_chunk_size(std::uint64_t chunk_bytes) noexcept {
@@ -65,28 +77,28 @@ template <pte_format Format>
 
 // Splits every block that overlaps `range` into pages. Best effort: without memory it stops quietly and says what it missed.
 //
-// `cache` is a table_cache that serves nobody else; it is topped up to one chunk's need with the lock dropped. Each round
-// makes progress or ends: a chunk is split before the lock is let go again.
+// `cache` is a table_cache that serves nobody else. When it has less than the next piece can take, it is topped up to one
+// chunk's need with the lock dropped, so that many small ranges share a drop. Each round makes progress or ends: a chunk is
+// split before the lock is let go again.
 // Requires: a session that holds the lock and may drop it, even if its caller took it (let_go in table/session.hpp).
 template <walk_flags Skip, class Session, class Cache>
 eager_split_result split_eagerly(Session& session, Cache& cache, input_range range, std::uint64_t chunk_bytes) noexcept {
   using format = typename Session::format;
   QUIRE_EXPECTS(is_chunk_size<format>(chunk_bytes) && chunk_bytes != 0);
   eager_split_result result;
-  const std::size_t need = tables_for_chunk<format>(chunk_bytes);
   input_address at = range.first();
   for (bool refilled = false;;) {
+    const std::uint64_t boundary = (at.value & ~(chunk_bytes - 1)) + (chunk_bytes - 1);
+    const input_address last = range.last().value < boundary ? range.last() : input_address{boundary};
     // A chunk may need less than the worst case: only when it runs dry is a failed top-up the end.
     bool stocked = true;
-    const bool low = cache.stock() < need && !refilled;
+    const bool low = cache.stock() < tables_for_piece<format>(at, last) && !refilled;
     const bool alive = session.let_go(low, [&] {
-      stocked = cache.top_up(need);
+      stocked = cache.top_up(tables_for_chunk<format>(chunk_bytes));
       ++result.drops;
     });
     refilled = low && !stocked;
     if (!alive) break;
-    const std::uint64_t boundary = (at.value & ~(chunk_bytes - 1)) + (chunk_bytes - 1);
-    const input_address last = range.last().value < boundary ? range.last() : input_address{boundary};
     const auto done = session.template split<Skip>(input_range::closed(at, last), 0, cache);
     if (!done) break;
     result.leaves += done->leaves;

@@ -49,7 +49,8 @@ class fault_handler {
       : table_(table), lock_(lock), sequence_(sequence), backing_(backing), path_(path) {}
 
   // `log` is the slot that holds the address, or null. `cache` belongs to the vCPU. Caller must: hold no lock of the table.
-  // Errors: no_memory (nothing lost: try again with memory); not_permitted (a write, and the host page may not be written);
+  // Errors: no_memory (nothing lost: try again with memory); not_permitted (a write, and the host page or the slot's rights do
+  // not allow it);
   // and what the backing says.
   template <class Cache>
   [[nodiscard]] result<fault_report> handle(const guest_fault& fault, log_type* log, Cache& cache) noexcept {
@@ -82,15 +83,16 @@ class fault_handler {
     const std::uint64_t snapshot = sequence_.sample();
     const auto host = backing_.resolve(log.slot(), fault.address, write);
     if (!host) return host.error();
-    if (write && !host->writable) return error{errc::not_permitted, -1, fault.address.value};
+    const bool may_write = host->writable && !log.slot().read_only && log.slot().rights.contains(writable);
+    if (write && !may_write) return error{errc::not_permitted, -1, fault.address.value};
     auto session = table_.exclusive(lock_);
     if (sequence_.must_retry(snapshot, fault.address)) return fault_report{fault_outcome::retry};
     const bool logging = log.enabled() && !log.slot().read_only;
     plan p{.write = write,
            .logging = logging,
            .level = logging ? 0 : log.slot().template largest_level<format>(fault.address, host->largest_level)};
-    p.wanted = {.allowed = log.slot().rights - writable, .may_write = host->writable && !log.slot().read_only};
-    if (p.may_be_writable(host->writable && !log.slot().read_only)) {
+    p.wanted = {.allowed = log.slot().rights - writable, .may_write = may_write};
+    if (p.may_be_writable(may_write)) {
       p.wanted.allowed = p.wanted.allowed | writable;
       p.wanted.dirty = format::facts.has_dirty;  // Svade hardware would fault again on a clean leaf
     }

@@ -43,7 +43,7 @@ class dirty_bitmap {
   // Relaxed: the exchange that makes the page writable releases it (table/shared.hpp). A bit that is set already is not
   // written again, so vCPUs that write the same page do not fight for the word; that is safe because no harvest can clear
   // it before the caller lets go of the lock.
-  void mark(std::uint64_t page) noexcept {
+  QUIRE_INLINE void mark(std::uint64_t page) noexcept {
     QUIRE_AUDIT(page < pages_);
     std::uint64_t* word = words_ + page / 64;
     const std::uint64_t bit = std::uint64_t{1} << (page % 64);

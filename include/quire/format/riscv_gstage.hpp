@@ -55,9 +55,10 @@ struct gstage {
   [[nodiscard]] static constexpr unsigned group_sizes(int level) noexcept { return level >= 0 && level < Levels ? 1U : 0U; }
 
   // A pointer at level 0 faults like an entry that is not valid.
+  // The table first, by one comparison: it is what a descent asks for.
   [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
-    if ((entry & v) != 0)
-      return (entry & (r | w | x)) != 0 ? entry_kind::leaf : level > 0 ? entry_kind::table : entry_kind::marker;
+    if ((entry & (v | r | w | x)) == v) return level > 0 ? entry_kind::table : entry_kind::marker;
+    if ((entry & v) != 0) return entry_kind::leaf;
     return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
   }
   [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept {

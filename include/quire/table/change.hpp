@@ -77,8 +77,8 @@ class change_leaves {
       for (std::size_t i = run.first; i <= run.last; ++i) {
         const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
         if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
-        if (change_(entry) == entry) continue;
         const entry_span span = group_span<format>(entry, Run::level, i);
+        if (span.first == span.last && change_(entry) == entry) continue;  // entries of a group may differ in their state
         apply(run, span.first, span.last);
         i = span.last;
       }

@@ -47,16 +47,37 @@ template <pte_format Format, class Memory>
   return found;
 }
 
+// Why an entry that is no leaf translates nothing.
+template <pte_format Format>
+[[nodiscard]] constexpr error no_leaf(typename Format::word entry, int level, input_address address) noexcept {
+  const entry_kind kind = Format::kind_of(entry, level);
+  const errc code = kind == entry_kind::marker ? errc::marked : kind == entry_kind::locked ? errc::busy : errc::not_mapped;
+  return {code, static_cast<std::int8_t>(level), address.value};
+}
+
 // Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over it).
 template <pte_format Format, class Memory>
-[[nodiscard, gnu::flatten]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
+[[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
   if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
-  const auto found = descend<Format>(memory, root, address);
-  const entry_kind kind = Format::kind_of(found.entry, found.level);
-  if (kind == entry_kind::leaf) [[likely]]
-    return mapping_at<Format>(memory, found.table, found.index, found.entry, found.level, address);
-  const errc code = kind == entry_kind::marker ? errc::marked : kind == entry_kind::locked ? errc::busy : errc::not_mapped;
-  return error{code, static_cast<std::int8_t>(found.level), address.value};
+  return descend_then<Format>(
+      memory, root, address,
+      [&]<int Level>(table_address table, std::size_t i, typename Format::word entry) -> result<mapping> {
+        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]] return no_leaf<Format>(entry, Level, address);
+        return mapping_at<Format>(memory, table, i, entry, Level, address);
+      });
+}
+
+// Where `address` leads, and no more. Errors as for look_up.
+template <pte_format Format, class Memory>
+[[nodiscard]] constexpr result<output_address> translate_address(Memory& memory, table_address root, input_address address) noexcept {
+  if (!is_translatable<Format>(address)) [[unlikely]] return error{errc::beyond_input, -1, address.value};
+  return descend_then<Format>(
+      memory, root, address,
+      [&]<int Level>(table_address, std::size_t, typename Format::word entry) -> result<output_address> {
+        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]] return no_leaf<Format>(entry, Level, address);
+        const std::uint64_t inside = (Format::shape.leaf_bytes(Level) << Format::group_of(entry, Level)) - 1;
+        return Format::output_of(entry, Level) + (address.value & inside);
+      });
 }
 
 namespace detail {

@@ -44,9 +44,9 @@ class reading_session {
   }
   // Where `address` leads.
   [[nodiscard]] constexpr result<output_address> translate(input_address address) noexcept {
-    const auto found = lookup(address);
-    if (!found) return found.error();
-    return found->translate(address);
+    const auto root = table_->root();
+    if (!root) return root.error();
+    return translate_address<format>(table_->policies().memory, *root, address);
   }
   // Calls function(mapping) for every leaf that overlaps the range, in ascending order; a function that gives false ends
   // it with errc::stopped.
@@ -250,12 +250,12 @@ class exclusive_session : public reading_session<Table> {
   // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
   constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+    static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
+                  "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     return with(range, [&](operation_type& op) -> result<split_result> {
-      split_result done{};
-      if (Skip.skips(target) && target > 0) done = split_range<walk_flags{}>(op, source, range, target);
-      else done = split_range<Skip>(op, source, range, target);
+      const split_result done = split_range<Skip>(op, source, range, target);
       owes_ = op.finish() || owes_;
       return done;
     });
