@@ -51,8 +51,10 @@ set(quire_core_headers
     include/quire/table/operation.hpp
     include/quire/table/page_table.hpp
     include/quire/table/range.hpp
+    include/quire/table/reading_session.hpp
     include/quire/table/session.hpp
     include/quire/table/shared.hpp
+    include/quire/table/shared_session.hpp
     include/quire/table/split.hpp
     include/quire/table/subtree.hpp
     include/quire/table/unmap.hpp)
@@ -64,7 +66,9 @@ set(quire_hosted_headers
     include/quire/check/flat_model.hpp
     include/quire/check/lost_bit.hpp
     include/quire/check/machine.hpp
+    include/quire/check/model_page.hpp
     include/quire/check/naive_walk.hpp
+    include/quire/check/owed_invalidations.hpp
     include/quire/check/report.hpp
     include/quire/check/retired_table.hpp
     include/quire/check/software_mmu.hpp

@@ -34,5 +34,6 @@ int main() {
   const auto after = session.translate(quire::input_address{0x8012'3456});
   if (!before || !changed || !split || !after) return 1;
   std::printf("one leaf of %llu MiB, then %zu tables; 0x80123456 -> 0x%llx\n",
-              static_cast<unsigned long long>(before->bytes >> 20), split->tables, static_cast<unsigned long long>(after->value));
+              static_cast<unsigned long long>(before->bytes >> 20), split->tables,
+              static_cast<unsigned long long>(after->value));
 }

@@ -7,8 +7,8 @@
 
 namespace perf {
 
-// Every store writes a value that was never written before; the oracle keeps a copy of each page from the last time that
-// page was reported. A page that differs from its copy and is not reported was written behind the log's back.
+// Every store writes a value that was never written before; the oracle keeps a copy of each page from the last time
+// that page was reported. A page that differs from its copy and is not reported was written behind the log's back.
 class content_oracle {
  public:
   // `pages` 4 KiB pages from the host address `host` on; page numbers count from there.
@@ -19,8 +19,8 @@ class content_oracle {
   // The log's answer for `pages` pages from `first` on; bit b of words[0] is `first`. Pages beyond ours are ignored.
   // Caller must: have cleared the log of these pages, protection included.
   void report(std::uint64_t first, std::uint64_t pages, const std::uint64_t* words);
-  // The log was harvested once. `settled`: nobody stored since before it began, so what differs now is lost; otherwise the
-  // next round may report it.
+  // The log was harvested once. `settled`: nobody stored since before it began, so what differs now is lost; otherwise
+  // the next round may report it.
   void end_round(bool settled);
 
   [[nodiscard]] std::uint64_t lost_writes() const noexcept { return lost_; }

@@ -10,8 +10,8 @@
 
 namespace perf {
 
-// Without the run capability: the guest's MMUs are software walkers beside every change, and with those there must be no
-// plain access to a live table (quire/policy/memory.hpp).
+// Without the run capability: the guest's MMUs are software walkers beside every change, and with those there must be
+// no plain access to a live table (quire/policy/memory.hpp).
 class counting_memory : public quire::direct_memory {
  public:
   template <class Word>
@@ -22,6 +22,7 @@ class counting_memory : public quire::direct_memory {
   void own() = delete;
 };
 
-static_assert(quire::memory_policy<counting_memory, std::uint64_t> && !quire::run_memory<counting_memory, std::uint64_t>);
+static_assert(quire::memory_policy<counting_memory, std::uint64_t> &&
+              !quire::run_memory<counting_memory, std::uint64_t>);
 
 }  // namespace perf

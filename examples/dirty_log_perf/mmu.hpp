@@ -23,10 +23,11 @@ class mmu {
   static constexpr std::uint64_t page_bytes = format::shape.page_bytes();
 
  public:
-  mmu(Vm& guest, seat& place, stock& tables) noexcept : guest_(guest), seat_(place), tables_(tables), root_(guest.root()) {}
+  mmu(Vm& guest, seat& place, stock& tables) noexcept
+      : guest_(guest), seat_(place), tables_(tables), root_(guest.root()) {}
 
-  // Eight bytes at an input address, which is a multiple of the page size. Caller must: be the thread of the seat, running
-  // (shootdown.hpp); the access is over when the call returns.
+  // Eight bytes at an input address, which is a multiple of the page size. Caller must: be the thread of the seat,
+  // running (shootdown.hpp); the access is over when the call returns.
   [[nodiscard]] std::uint64_t load(quire::input_address address) {
     return word_at(translate(address, false)).load(std::memory_order_relaxed);
   }
@@ -41,7 +42,8 @@ class mmu {
     for (int tries = 0; tries < most_tries; ++tries) {
       seat_.obey_if_asked();
       if (const auto* hit = seat_.cache().find(page, write)) return hit->host;
-      if (const auto found = walk(address); found && (found->writable || !write)) return seat_.cache().fill(*found)->host;
+      if (const auto found = walk(address); found && (found->writable || !write))
+        return seat_.cache().fill(*found)->host;
       fault(address, write);
     }
     give_up("a fault that does not go away", address);

@@ -87,14 +87,17 @@ void describe(CLI::App& app, options& o, bool& get_clears) {
 
   constexpr auto table = "Tables";
   add_choice(app, "--format", o.format, formats, "format of the tables");
-  app.add_option("--ipa-bits", o.ipa_bits, "bits of a guest address, arm64-4k only: 40 and 43 give 3 levels, 48 gives 4")
+  app.add_option("--ipa-bits", o.ipa_bits,
+                 "bits of a guest address, arm64-4k only: 40 and 43 give 3 levels, 48 gives 4")
       ->check(CLI::IsMember({40, 43, 48}))
       ->capture_default_str()
       ->group(table);
-  add_choice(app, "--fault-path", o.fault_path, fault_paths, "whether write faults may be answered under the read side");
-  add_choice(app, "--split", o.split, split_modes,
-             "when blocks become pages. never: there are none, the slots are mapped by 4K pages from the start; "
-             "fault: when a write hits one; eager: when logging is enabled, or with the log initially set when it is cleared");
+  add_choice(app, "--fault-path", o.fault_path, fault_paths,
+             "whether write faults may be answered under the read side");
+  add_choice(
+      app, "--split", o.split, split_modes,
+      "when blocks become pages. never: there are none, the slots are mapped by 4K pages from the start; "
+      "fault: when a write hits one; eager: when logging is enabled, or with the log initially set when it is cleared");
   app.add_option("--chunk", o.chunk, "eager split: bytes between two chances to let go of the lock; 4K, 2M or 1G")
       ->transform(size)
       ->default_str("1G")
@@ -113,9 +116,11 @@ void describe(CLI::App& app, options& o, bool& get_clears) {
 
   constexpr auto run = "Run";
   app.add_flag("--toggle", o.toggle, "disable and enable logging while the vCPUs run, in each iteration")->group(run);
-  app.add_flag("--warm-enable", o.warm_enable, "enable, disable, enable again, and report the second: all is split by then")
+  app.add_flag("--warm-enable", o.warm_enable,
+               "enable, disable, enable again, and report the second: all is split by then")
       ->group(run);
-  app.add_option("--yield-every", o.yield_every, "let go of the lock at every n-th chance; 0: when somebody waits for it")
+  app.add_option("--yield-every", o.yield_every,
+                 "let go of the lock at every n-th chance; 0: when somebody waits for it")
       ->capture_default_str()
       ->group(run);
   app.add_flag("--verify", o.verify, "check that every page written is reported; exit status 1 if a write is lost")
@@ -165,7 +170,8 @@ options options_from(int argc, char** argv) {
   options o;
   bool get_clears = false;
   CLI::App app{
-      "Measures dirty logging: populate guest memory, enable the log, dirty, get and clear it in iterations, disable it.\n"
+      "Measures dirty logging: populate guest memory, enable the log, dirty, get and clear it in iterations, disable "
+      "it.\n"
       "The vCPUs are threads behind a software MMU that walks the tables.",
       "dirty_log_perf"};
   describe(app, o, get_clears);

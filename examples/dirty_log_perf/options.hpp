@@ -48,7 +48,9 @@ struct options {
   [[nodiscard]] std::uint64_t used_pages() const noexcept { return vcpus * pages_per_vcpu(); }
   // The size of the host's own pages, and the level of such leaves: 4K, 2M, 1G at 0, 1, 2.
   [[nodiscard]] int backing_level() const noexcept;
-  [[nodiscard]] std::uint64_t backing_bytes() const noexcept { return std::uint64_t{1} << (page_bits + 9 * backing_level()); }
+  [[nodiscard]] std::uint64_t backing_bytes() const noexcept {
+    return std::uint64_t{1} << (page_bits + 9 * backing_level());
+  }
   // The pages in slots: those used, rounded up to whole pages of the host.
   [[nodiscard]] std::uint64_t slot_pages() const noexcept;
 };

@@ -139,7 +139,8 @@ class phases {
     turns_.wait();
   }
   void enable() {
-    const quire::dirty_log_mode mode{.manual_protect = options_.manual_protect, .initially_set = options_.initially_set};
+    const quire::dirty_log_mode mode{.manual_protect = options_.manual_protect,
+                                     .initially_set = options_.initially_set};
     for (auto& each : guest_.slots()) note(each.log.enable(mode, split_tables_), "enabling");
   }
   void get() {

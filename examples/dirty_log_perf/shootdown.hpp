@@ -7,15 +7,16 @@
 //     obey_if_asked(); look up, walk, load or store     await()   sleeps until the seat is idle, or has obeyed
 //   leave()    is idle from here: sleeps, takes locks             that generation
 //
-// Guarantee: after await() the vCPU never again uses a translation of the posted range that it got from an entry as it was
-// before post(), and never reads that entry's old value again. So no store through a stale translation comes after it, and
-// a table that was unlinked before post() may be freed.
+// Guarantee: after await() the vCPU never again uses a translation of the posted range that it got from an entry as it
+// was before post(), and never reads that entry's old value again. So no store through a stale translation comes after
+// it, and a table that was unlinked before post() may be freed.
 //
 // Why. One access lies between two calls of obey_if_asked() and uses what the cache and the tables say in between.
 //  - A running vCPU: await() reads, in `reached_`, the generation that the vCPU stored after it emptied its cache. That
 //    store comes after all its earlier accesses, so they are over and visible; its later ones see the changed entries,
 //    since it read the generation (acquire) that was stored after them (release).
-//  - An idle vCPU: it does not touch its cache until enter(). There it stores `reached_` and then reads `demanded_`, while
+//  - An idle vCPU: it does not touch its cache until enter(). There it stores `reached_` and then reads `demanded_`,
+//  while
 //    the other side stores `demanded_` and then reads `reached_`. All four are seq_cst, so at least one sees the other:
 //    either enter() obeys once more, or await() finds a running vCPU that is behind and waits.
 #pragma once
@@ -43,7 +44,8 @@ class seat {
   void leave() noexcept;
   // Acquire: the changes of the table that the generation stands for are seen by the walks from here on.
   void obey_if_asked() {
-    if (demanded_.load(std::memory_order_acquire) != obeyed_) [[unlikely]] acknowledge();
+    if (demanded_.load(std::memory_order_acquire) != obeyed_) [[unlikely]]
+      acknowledge();
   }
   void drop(const quire::invalidation_request& request) noexcept;
   [[nodiscard]] tlb& cache() noexcept { return tlb_; }
@@ -78,8 +80,9 @@ class seat {
   tlb tlb_;
 };
 
-// quire::invalidation_policy. A vCPU that changes the table itself empties its own cache at once. A translation cache here
-// holds no "not mapped", and a missing right costs the others one fault that finds it there: neither is sent around.
+// quire::invalidation_policy. A vCPU that changes the table itself empties its own cache at once. A translation cache
+// here holds no "not mapped", and a missing right costs the others one fault that finds it there: neither is sent
+// around.
 class shootdown {
  public:
   explicit shootdown(std::deque<seat>& seats) noexcept : seats_(&seats) {}

@@ -52,7 +52,8 @@ class vcpu {
   // With --verify no value is ever stored twice: the vCPU, the iteration, and a number that goes on counting.
   [[nodiscard]] std::uint64_t value(unsigned iteration) noexcept {
     if (!options_.verify) return 0x0123'4567'89ab'cdef;
-    return std::uint64_t{number_ + 1} << 56 | std::uint64_t{iteration & 0xffffU} << 40 | (++stores_ & ((std::uint64_t{1} << 40) - 1));
+    return std::uint64_t{number_ + 1} << 56 | std::uint64_t{iteration & 0xffffU} << 40 |
+           (++stores_ & ((std::uint64_t{1} << 40) - 1));
   }
 
   seat& seat_;

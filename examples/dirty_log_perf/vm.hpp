@@ -19,8 +19,8 @@
 
 namespace perf {
 
-// Yield policy: lets go at every n-th chance (0: never by itself; counted_lock says when somebody waits). There is nothing
-// to do meanwhile: whoever sleeps on the lock is woken when it is let go.
+// Yield policy: lets go at every n-th chance (0: never by itself; counted_lock says when somebody waits). There is
+// nothing to do meanwhile: whoever sleeps on the lock is woken when it is let go.
 class yield_by_count {
  public:
   explicit yield_by_count(unsigned every) noexcept : every_(every) {}
@@ -74,8 +74,8 @@ class vm {
     log_type log;
   };
 
-  // The guest's memory ends at the top of its address space, or up to 1 GiB below for the alignment of blocks; its first
-  // byte is `host` in this process. Refuses like a wrong command line what does not fit in the address space.
+  // The guest's memory ends at the top of its address space, or up to 1 GiB below for the alignment of blocks; its
+  // first byte is `host` in this process. Refuses like a wrong command line what does not fit in the address space.
   vm(const options& chosen, std::uint64_t host, table_pool& pool, std::deque<seat>& seats)
       : table_(vm_policies(pool, seats, chosen.yield_every)),
         backing_{chosen.backing_level()},
@@ -83,7 +83,8 @@ class vm {
     const std::uint64_t bytes = (chosen.slot_pages() + chosen.slot_offset) << options::page_bits;
     const std::uint64_t space = std::uint64_t{1} << Format::shape.input_bits();
     if (bytes > space)
-      refuse("-v and -b: more memory than the guest's " + std::to_string(Format::shape.input_bits()) + " address bits reach");
+      refuse("-v and -b: more memory than the guest's " + std::to_string(Format::shape.input_bits()) +
+             " address bits reach");
     eager.set_chunk_bytes(chosen.chunk);
     eager.set_enabled(chosen.split == split_mode::eager);
     const quire::input_address block = quire::input_address{space - bytes}.align_down(std::uint64_t{1} << 30);
@@ -91,7 +92,8 @@ class vm {
     for (std::uint64_t i = 0, page = 0; i < chosen.slots; ++i) {
       const std::uint64_t end = chosen.slot_pages() * (i + 1) / chosen.slots;
       const std::uint64_t offset = page << options::page_bits;
-      slots_.emplace_back(*this, quire::memory_slot{.first = first_ + offset, .pages = end - page, .host = host + offset});
+      slots_.emplace_back(*this,
+                          quire::memory_slot{.first = first_ + offset, .pages = end - page, .host = host + offset});
       slots_.back().log.walk = chosen.walk;
       page = end;
     }
@@ -101,8 +103,9 @@ class vm {
 
   // Caller must: be a vCPU outside its seat's running section, holding nothing.
   [[nodiscard]] quire::result<quire::fault_report> handle(const quire::guest_fault& fault, stock& cache) noexcept {
-    const auto after = std::upper_bound(slots_.begin(), slots_.end(), fault.address,
-                                        [](quire::input_address at, const slot& each) { return at < each.log.slot().first; });
+    const auto after =
+        std::upper_bound(slots_.begin(), slots_.end(), fault.address,
+                         [](quire::input_address at, const slot& each) { return at < each.log.slot().first; });
     return handler_.handle(fault, &std::prev(after)->log, cache);
   }
 

@@ -22,7 +22,7 @@ struct geometry {
   static constexpr int levels = Levels;
   static constexpr int root_level = Levels - 1;
 
-  int page_bits;           // log2 of the bytes of a page
+  int page_bits;                                     // log2 of the bytes of a page
   int index_bits[static_cast<std::size_t>(Levels)];  // log2 of the entries of a table, by level
 
   // log2 of the bytes that one entry of `level` translates; level == levels gives the whole input space.
@@ -33,7 +33,9 @@ struct geometry {
   }
   [[nodiscard]] constexpr int input_bits() const noexcept { return shift(levels); }
   [[nodiscard]] constexpr std::uint64_t page_bytes() const noexcept { return std::uint64_t{1} << page_bits; }
-  [[nodiscard]] constexpr std::uint64_t leaf_bytes(int level) const noexcept { return std::uint64_t{1} << shift(level); }
+  [[nodiscard]] constexpr std::uint64_t leaf_bytes(int level) const noexcept {
+    return std::uint64_t{1} << shift(level);
+  }
   [[nodiscard]] constexpr std::size_t entries(int level) const noexcept { return std::size_t{1} << index_bits[level]; }
 
   // The last byte of what a table of `level` translates, relative to its first.

@@ -31,16 +31,21 @@ QUIRE_TYPED_TEST("S0-6 all who write one page at once succeed and it changes onc
   const auto aged = Format::clear_accessed(there.entry);
   for (std::uint64_t round = 0; round < rounds; ++round) {
     // Where the hardware sets the accessed bit, it does so in the middle of it all.
-    if (Format::facts.sets_accessed) memory.template store<typename Format::word>(there.table, there.index, aged, quire::order::relaxed);
+    if (Format::facts.sets_accessed)
+      memory.template store<typename Format::word>(there.table, there.index, aged, quire::order::relaxed);
     g.counter.exchanges.store(0);
     g.counter.counting.store(true);
     start.arrive();
     if constexpr (Format::facts.sets_accessed)
-      memory.template fetch_or<typename Format::word>(there.table, there.index, there.entry & ~aged, quire::order::relaxed);
+      memory.template fetch_or<typename Format::word>(there.table, there.index, there.entry & ~aged,
+                                                      quire::order::relaxed);
     end.arrive();
     g.counter.counting.store(false);
     const auto now = g.walk(g.at(page)).entry;
-    wrong_entries += Format::is_writable(now) && Format::is_accessed(now) && (!Format::facts.has_dirty || Format::is_dirty(now)) ? 0U : 1U;
+    wrong_entries +=
+        Format::is_writable(now) && Format::is_accessed(now) && (!Format::facts.has_dirty || Format::is_dirty(now))
+            ? 0U
+            : 1U;
     wrong_words += g.words[0] == std::uint64_t{1} << page ? 0U : 1U;
     wrong_exchanges += g.counter.exchanges.load() == 1 ? 0U : 1U;
     std::uint64_t word = 0;

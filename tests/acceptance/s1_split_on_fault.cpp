@@ -48,7 +48,8 @@ QUIRE_TYPED_TEST("S1-1 only the path to the faulting address is split", dirty_fo
 
 QUIRE_TYPED_TEST("S1-2 children keep every attribute and only one page becomes writable", dirty_formats) {
   for (const bool accessed : {true, false})
-    for (const auto memory : {quire::memory_type::normal, quire::memory_type::non_cacheable, quire::memory_type::device}) {
+    for (const auto memory :
+         {quire::memory_type::normal, quire::memory_type::non_cacheable, quire::memory_type::device}) {
       rig<Format> r{region_pages<Format>};
       attributes wanted = r.usual();
       if (memory != quire::memory_type::device) wanted.allowed = quire::all_access;
@@ -81,7 +82,8 @@ QUIRE_TYPED_TEST("S1-2 children keep every attribute and only one page becomes w
 
 QUIRE_TYPED_TEST("S1-3 after logging only the leaf of the faulting address changes", dirty_formats) {
   for (const bool aligned : {true, false})
-    for (const std::uint64_t inside : {std::uint64_t{1}, std::uint64_t{17}, block_pages<Format> - 1, std::uint64_t{0}}) {
+    for (const std::uint64_t inside :
+         {std::uint64_t{1}, std::uint64_t{17}, block_pages<Format> - 1, std::uint64_t{0}}) {
       rig<Format> r{4 * block_pages<Format>};
       r.map(r.all(), 1);
       r.control.set_chunk_bytes(r.block);
@@ -152,7 +154,8 @@ QUIRE_TYPED_TEST("S1-5 another output takes the normal way", dirty_formats) {
     CHECK(r.found(r.at(5)).output == r.output_of(r.at(5)));
     bool whole = false;
     for (const auto& one : r.machine.record().requests)
-      whole = whole || (one.first <= r.at(0) && r.at(block_pages<Format>) - 1 <= one.last && !one.leaf_only && one.level < 0);
+      whole = whole ||
+              (one.first <= r.at(0) && r.at(block_pages<Format>) - 1 <= one.last && !one.leaf_only && one.level < 0);
     CHECK(whole);
     CHECK(r.machine.record().completions >= 1);
   }
@@ -186,7 +189,8 @@ QUIRE_TYPED_TEST("S1-6 the whole old leaf is invalidated before the fault return
     REQUIRE(r.fault(r.fast, r.at(5), access_type::write).has_value());
     bool covered = false;
     for (const auto& one : r.machine.record().requests)
-      covered = covered || (one.first <= r.at(0) && r.at(0) + (size - 1) <= one.last && (one.level == from || one.level < 0));
+      covered =
+          covered || (one.first <= r.at(0) && r.at(0) + (size - 1) <= one.last && (one.level == from || one.level < 0));
     CHECK(covered);
     CHECK_FALSE(r.watch.owed);
     const auto& trace = r.watch.trace;
@@ -211,9 +215,11 @@ QUIRE_TYPED_TEST("S1-7 a hardware walk sees the block or the whole table", dirty
     // Before every access of the operation a CPU without caches walks to pages of the block.
     r.watch.before_access = [&](access_kind) {
       if (++looked % 5 != seed % 5) return;
-      for (const std::uint64_t page : {std::uint64_t{0}, std::uint64_t{5}, block_pages<Format> - 1, 2 * block_pages<Format> + seed}) {
+      for (const std::uint64_t page :
+           {std::uint64_t{0}, std::uint64_t{5}, block_pages<Format> - 1, 2 * block_pages<Format> + seed}) {
         const auto seen = r.found(r.at(page));
-        if (seen.mapped() ? seen.output != r.output_of(r.at(page)) : (is_direct<Format> || seen.kind != entry_kind::locked))
+        if (seen.mapped() ? seen.output != r.output_of(r.at(page))
+                          : (is_direct<Format> || seen.kind != entry_kind::locked))
           r.watch.wrong("a walker saw neither the block nor the whole table");
       }
     };
@@ -317,7 +323,8 @@ QUIRE_TYPED_TEST("S1-9 protecting part of a block protects the whole of it", dir
 QUIRE_TYPED_TEST("S1-10 the read side leaves a block alone and the write side splits it", dirty_formats) {
   one_region<Format> r;
   const auto entry = r.entry(r.at(5));
-  CHECK(r.table.shared(r.lock).make_writable(r.at(5), [&] { r.watch.wrong("marked"); }) == quire::write_grant::not_page);
+  CHECK(r.table.shared(r.lock).make_writable(r.at(5), [&] { r.watch.wrong("marked"); }) ==
+        quire::write_grant::not_page);
   CHECK(r.table.shared(r.lock).relax(r.at(5), quire::readable).error().code == errc::unsupported_level);
   CHECK(r.table.shared(r.lock).test_and_clear_accessed(r.at(5)).error().code == errc::unsupported_level);
   CHECK(r.entry(r.at(5)) == entry);
@@ -345,7 +352,8 @@ QUIRE_TYPED_TEST("S1-10 the read side leaves a group alone and the write side br
   const std::uint64_t page = size + 1;
   const auto entry = r.entry(r.at(page));
   r.forget_trace();
-  CHECK(r.table.shared(r.lock).make_writable(r.at(page), [&] { r.watch.wrong("marked"); }) == quire::write_grant::not_page);
+  CHECK(r.table.shared(r.lock).make_writable(r.at(page), [&] { r.watch.wrong("marked"); }) ==
+        quire::write_grant::not_page);
   CHECK(r.entry(r.at(page)) == entry);
   CHECK(r.machine.record().stores == 0);
   for (unsigned cpu = 0; cpu < 2; ++cpu) CHECK(r.read(page, cpu) == 0);

@@ -19,7 +19,8 @@ static_assert(wide.table_last_offset(0) == 0x1f'ffff && wide.table_last_offset(2
 static_assert(whole.input_bits() == 64 && whole.table_last_offset(3) == ~std::uint64_t{0});
 
 TEST_CASE("the indices and the offset put the address together again") {
-  for (const std::uint64_t address : {std::uint64_t{0}, std::uint64_t{0x1'2345'6789}, std::uint64_t{0x7'ffff'ffff}, std::uint64_t{0x5'5555'5555}}) {
+  for (const std::uint64_t address :
+       {std::uint64_t{0}, std::uint64_t{0x1'2345'6789}, std::uint64_t{0x7'ffff'ffff}, std::uint64_t{0x5'5555'5555}}) {
     std::uint64_t sum = address & (uneven.page_bytes() - 1);
     for (int level = 0; level < 3; ++level) sum += std::uint64_t{uneven.index(address, level)} << uneven.shift(level);
     CHECK(sum == address);

@@ -9,7 +9,7 @@
 #include <string>      // string
 #include <vector>      // vector
 
-#include <quire/dirty/sink.hpp>             // dirty_bitmap
+#include <quire/dirty/sink.hpp>              // dirty_bitmap
 #include <quire/policy/observed_memory.hpp>  // access_kind
 
 namespace quire_test {

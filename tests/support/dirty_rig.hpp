@@ -164,8 +164,8 @@ class rig_backing {
   rig_backing(probe& by, probe_lock& lock) : probe_(&by), lock_(&lock) {}
 
   std::uint64_t displacement = 0;
-  int largest = 7;                           // level of the host's own mapping
-  std::set<std::uint64_t> read_only{};       // addresses of pages
+  int largest = 7;                                           // level of the host's own mapping
+  std::set<std::uint64_t> read_only{};                       // addresses of pages
   std::unordered_map<std::uint64_t, std::uint64_t> moved{};  // pages that lie elsewhere
   std::function<void()> on_resolve{};
   unsigned resolved = 0;
@@ -255,7 +255,8 @@ struct rig {
   }
   void map(input_range range, int largest, const attributes& wanted = usual(), bool groups = false) {
     auto session = table.exclusive(lock);
-    const auto done = session.map(range, output_of(range.first()), wanted, {.largest_level = largest, .groups = groups});
+    const auto done =
+        session.map(range, output_of(range.first()), wanted, {.largest_level = largest, .groups = groups});
     if (!done) watch.wrong(quire::name_of(done.error().code));
   }
   quire::dirty_log_work enable(quire::dirty_log_mode mode = {}) {
@@ -317,7 +318,8 @@ struct rig {
   [[nodiscard]] std::uint64_t allocated() const { return machine.tables().ever_allocated(); }
 
   // ---- the guest
-  quire::result<quire::fault_report> fault(handler& by, input_address address, access_type how, bool own_tables = false) {
+  quire::result<quire::fault_report> fault(handler& by, input_address address, access_type how,
+                                           bool own_tables = false) {
     const quire::permissions access = how == access_type::read    ? quire::readable
                                       : how == access_type::write ? quire::writable
                                                                   : quire::executable;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Virtual CPUs on real threads. Each has a TLB of its own, walks the shared table itself, and handles its own faults; an
-// invalidation goes to all of them and waits until each has obeyed or is out of the guest, as hypervisors do it.
+// Virtual CPUs on real threads. Each has a TLB of its own, walks the shared table itself, and handles its own faults;
+// an invalidation goes to all of them and waits until each has obeyed or is out of the guest, as hypervisors do it.
 //
 //   guest<Format> g{options};
 //   g.run_on(cpu, [&](auto& vcpu) { vcpu.store(page, value); });    on the vCPU's own thread
@@ -63,7 +63,8 @@ class shared_arena {
       live_ += n;
       if (n == 1) hint_ = i + 1;
       const std::size_t words = unit / sizeof(Word);
-      for (std::size_t k = (i + 1 - n) * words; k < (i + 1) * words; ++k) quire::atomic::store(&words_[k], Word{0}, quire::order::relaxed);
+      for (std::size_t k = (i + 1 - n) * words; k < (i + 1) * words; ++k)
+        quire::atomic::store(&words_[k], Word{0}, quire::order::relaxed);
       return table_address{base + (i + 1 - n) * unit};
     }
     return quire::errc::no_memory;
@@ -156,7 +157,8 @@ struct eager_yield {
   [[nodiscard]] bool should_yield() noexcept { return *every != 0 && ++asked % *every == 0; }
   void pause() noexcept {
     const std::uint64_t before = stores->load(std::memory_order_relaxed);
-    for (int tries = 0; tries < 20 && stores->load(std::memory_order_relaxed) - before < 8; ++tries) std::this_thread::yield();
+    for (int tries = 0; tries < 20 && stores->load(std::memory_order_relaxed) - before < 8; ++tries)
+      std::this_thread::yield();
   }
 };
 
@@ -172,7 +174,8 @@ class counting_memory : public quire::array_memory<Word> {
   using base = quire::array_memory<Word>;
   counting_memory(base memory, exchange_counter* counter) noexcept : base(memory), counter_(counter) {}
   template <class W>
-  [[nodiscard]] bool compare_exchange(table_address t, std::size_t i, W& expected, W wanted, quire::order o) const noexcept {
+  [[nodiscard]] bool compare_exchange(table_address t, std::size_t i, W& expected, W wanted,
+                                      quire::order o) const noexcept {
     const W before = expected;
     if (!base::template compare_exchange<W>(t, i, expected, wanted, o)) return false;
     if (before != wanted && counter_->counting.load(std::memory_order_relaxed))
@@ -226,7 +229,8 @@ struct guest {
       : arena(options.units),
         caches(options.cpus),
         slot{.first = input_address{region}, .pages = options.pages, .host = region, .rights = quire::read_write},
-        table(thread_policies<F>{{}, {arena.memory(), &counter}, {&arena, arena.memory(), 4096}, {&caches}, {&yield_every, &stores}}),
+        table(thread_policies<F>{
+            {}, {arena.memory(), &counter}, {&arena, arena.memory(), 4096}, {&caches}, {&yield_every, &stores}}),
         backing{.displacement = region, .page_mask = page - 1},
         words(quire::bitmap_words(options.pages)),
         log(table, lock, slot, quire::dirty_bitmap{words.data(), options.pages}, control),
@@ -240,7 +244,8 @@ struct guest {
   [[nodiscard]] bool map(int level) {
     auto session = table.exclusive(lock);
     const quire::attributes wanted{.allowed = quire::read_write, .may_write = true, .dirty = F::facts.has_dirty};
-    return session.map(all(), output_address{slot.first.value + backing.displacement}, wanted, {.largest_level = level}).has_value();
+    return session.map(all(), output_address{slot.first.value + backing.displacement}, wanted, {.largest_level = level})
+        .has_value();
   }
   // The entry that translates an address, as a hardware walk finds it.
   struct leaf_place {
@@ -263,8 +268,7 @@ struct guest {
   // One vCPU, used by one thread.
   class vcpu {
    public:
-    vcpu(guest& g, unsigned number)
-        : guest_(g), cpu_(g.caches.cpu(number)), stock_(&g.arena, g.arena.memory(), 4096) {
+    vcpu(guest& g, unsigned number) : guest_(g), cpu_(g.caches.cpu(number)), stock_(&g.arena, g.arena.memory(), 4096) {
       this_cpu = &cpu_;
     }
     vcpu(const vcpu&) = delete;
@@ -273,7 +277,7 @@ struct guest {
 
     std::uint64_t faults = 0;
     std::uint64_t fast = 0;
-    std::uint64_t failures = 0;    // faults that ended with an error
+    std::uint64_t failures = 0;     // faults that ended with an error
     std::uint64_t wrong_walks = 0;  // a translation that is neither the old nor the new one
 
     // Stores to the guest's page. The store happens while this CPU may not be interrupted, as an instruction does.
@@ -311,9 +315,11 @@ struct guest {
         return false;
       }
       const std::uint64_t inside = address.value & (F::shape.leaf_bytes(found.level) - 1);
-      if (F::output_of(found.entry, found.level).value + inside != address.value + guest_.backing.displacement) ++wrong_walks;
+      if (F::output_of(found.entry, found.level).value + inside != address.value + guest_.backing.displacement)
+        ++wrong_walks;
       // Hardware that traps on a clean page.
-      const bool may = F::is_writable(found.entry) && (!F::facts.has_dirty || F::facts.sets_dirty || F::is_dirty(found.entry));
+      const bool may =
+          F::is_writable(found.entry) && (!F::facts.has_dirty || F::facts.sets_dirty || F::is_dirty(found.entry));
       cached = {address.value, may};
       return may;
     }

@@ -8,8 +8,7 @@
 #include <vector>  // vector
 
 #include "catch.hpp"
-#include "play.hpp"
-#include "players.hpp"
+#include "player.hpp"
 #include "support/scale.hpp"
 
 namespace {

@@ -18,48 +18,12 @@
 #include <quire/check/flat_model.hpp>  // flat_model
 #include <quire/check/naive_walk.hpp>  // naive_walk, visit_entries
 
+#include "player.hpp"
 #include "stand.hpp"
 #include "step.hpp"
 #include "support/formats.hpp"
 
 namespace quire_test {
-
-// A table of some format, with its model.
-class player {
- public:
-  player() = default;
-  player(const player&) = delete;
-  player& operator=(const player&) = delete;
-  virtual ~player() = default;
-
-  [[nodiscard]] virtual const format_traits& traits() const = 0;
-  // Plays a step; "" or what is wrong.
-  virtual std::string play(const step& s) = 0;
-  // Destroys the table in small chunks; "" or what is wrong.
-  virtual std::string finish() = 0;
-  // Every entry in order, those that lead to tables without the address.
-  [[nodiscard]] virtual std::vector<std::uint64_t> tree() = 0;
-  [[nodiscard]] virtual const std::vector<quire::invalidation_request>& requests() = 0;
-  // Puts the state aside, or brings it back; only the bare stand can.
-  virtual void save(std::size_t slot) = 0;
-  virtual void restore(std::size_t slot) = 0;
-  // Runs a step whose k-th allocation fails, or that and all later ones; only the watched stand can.
-  virtual std::string play_failing(const step& s, std::uint64_t k, bool all_later) = 0;
-  // Plays a step with no table in stock and gives how many allocations it tried.
-  virtual std::uint64_t count_allocations(const step& s, std::string& wrong) = 0;
-  // Calls an operation on any two bytes. The table is empty before and after.
-  virtual std::string play_raw(verb what, std::uint64_t first, std::uint64_t last, std::uint64_t output) = 0;
-  // Input addresses at which something begins or ends, and their neighbours; the first output that does not exist.
-  [[nodiscard]] virtual std::vector<std::uint64_t> boundaries() const = 0;
-  [[nodiscard]] virtual std::uint64_t output_limit() const = 0;
-};
-
-enum class stand_kind : std::uint8_t { watched, bare };
-
-struct player_options {
-  std::uint64_t seed = 1;
-  unsigned hardware = 0;
-};
 
 // ---- windows
 
@@ -134,8 +98,7 @@ class player_of final : public player {
   }
   std::string finish() override {
     stand_.stop();
-    std::size_t rounds = 0;
-    for (std::size_t left = stand_.in_use(); !stand_.table.destroy(2); ++rounds) {
+    for (std::size_t left = stand_.in_use(); !stand_.table.destroy(2);) {
       const std::size_t now = stand_.in_use();
       if (left - now != 2) return "destroy(2) gave back " + std::to_string(left - now) + " tables";
       left = now;
@@ -892,14 +855,6 @@ std::string player_of<F, Stand>::play_failing(const step& s, std::uint64_t k, bo
 }
 
 // ---- factories
-
-// A player of one format; null where the stand was left out.
-struct player_factory {
-  const char* name;
-  bool real;
-  format_traits traits;
-  std::unique_ptr<player> (*make)(stand_kind, const player_options&);
-};
 
 template <class F, bool Bare>
 std::unique_ptr<player> make_player(stand_kind kind, const player_options& o) {

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include "players.hpp"
-
 #include "play.hpp"
 
 namespace quire_test {

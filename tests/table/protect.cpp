@@ -139,6 +139,19 @@ TEST_CASE("accessed is sampled and cleared, dirty is read and cleared") {
   CHECK(s.findings().empty());
 }
 
+TEST_CASE("an accessed bit in the second entry of a group of blocks is found") {
+  using format = tiny::wide_root;  // blocks of four pages in groups of two
+  stand<format> s;
+  REQUIRE(s.session().map(pages(0, 8), at(0), {.allowed = readable, .accessed = false}));
+  REQUIRE(s.session().lookup(input_address{0})->group == 1);
+  REQUIRE(s.session().lookup(input_address{0})->level == 1);
+  auto memory = s.machine.memory();
+  const auto second = check::translate<format>(memory, s.machine.root(), 4 * page).entry;
+  memory.store<format::word>(second.table, second.index, format::set_accessed(second.word), order::relaxed);
+  CHECK(s.session().test_and_clear_accessed(pages(0, 1)).value());
+  CHECK_FALSE(s.attrs(5).accessed);
+}
+
 TEST_CASE("protecting a dirty leaf reports it where writable and dirty share bits") {
   using format = tiny::dbm;
   static_assert(protecting_loses_dirty<format>);

@@ -18,17 +18,18 @@
 //     invalidation for its removal has completed.
 #pragma once
 
-#include <algorithm>  // max, min, remove_if
+#include <algorithm>  // max
 #include <cstddef>    // size_t
 #include <cstdint>    // uint64_t
 #include <string>     // string
 #include <vector>     // vector
 
-#include <quire/check/arena.hpp>          // arena
-#include <quire/check/naive_walk.hpp>     // visit_entries
-#include <quire/check/report.hpp>         // report
-#include <quire/format/concept.hpp>       // pte_format
-#include <quire/policy/invalidation.hpp>  // invalidation_request, invalidation_reason
+#include <quire/check/arena.hpp>               // arena
+#include <quire/check/naive_walk.hpp>          // visit_entries
+#include <quire/check/owed_invalidations.hpp>  // owed_invalidations
+#include <quire/check/report.hpp>              // report
+#include <quire/format/concept.hpp>            // pte_format
+#include <quire/policy/invalidation.hpp>       // invalidation_request, invalidation_reason
 
 namespace quire::check {
 
@@ -111,19 +112,15 @@ class break_before_make {
   void table_filled(table_address table) {
     if (node* const one = find(table)) one->filled = true;
   }
-  void before_invalidation() {
-    for (debt& each : owed_) each.barrier = true;
-  }
+  void before_invalidation() { owed_.barrier(); }
 
   // ---- what is told by the invalidation policy
   void added(const invalidation_request& request) {
-    const std::size_t count = owed_.size();
-    for (std::size_t i = 0; i < count; ++i) pay(i, request);
-    drop([](const debt& each) { return each.first > each.last; });
+    if (!owed_.pay(request, options_.needs_barrier))
+      report_->add(rule::not_maintained, "invalidation of " + range_text(request.first.value, request.last.value) +
+                                             " without before_invalidation() since the change");
   }
-  void completed() {
-    drop([](const debt& each) { return each.added; });
-  }
+  void completed() { owed_.complete(); }
 
   // ---- before a session lets go
   void verify_nothing_owed() {
@@ -134,7 +131,7 @@ class break_before_make {
                                               " at level " + std::to_string(each.level) + " " +
                                               range_text(each.first, each.last));
     }
-    drop([&](const debt& each) { return each.kind != debt_kind::resized || !options_.resized_may_wait; });
+    owed_.forgive([&](const debt& each) { return each.kind != debt_kind::resized || !options_.resized_may_wait; });
   }
   [[nodiscard]] std::size_t owed() const noexcept { return owed_.size(); }
 
@@ -162,27 +159,6 @@ class break_before_make {
     std::uint64_t first{};
     std::uint64_t last{};
   };
-  enum class debt_kind : unsigned char {
-    reduced,    // a right or a dirty bit is gone
-    resized,    // the same translation in another size
-    removed,    // the leaf is gone or other
-    unlinked,   // the table entry is gone or other
-    installed,  // something where "not mapped" may be cached
-    linked,     // a table where "not mapped" may be cached
-  };
-  [[nodiscard]] static const char* name_of(debt_kind kind) noexcept {
-    static constexpr const char* names[] = {"reduced", "resized", "removed", "unlinked", "installed", "linked"};
-    return names[static_cast<std::size_t>(kind)];
-  }
-  struct debt {
-    std::uint64_t first;
-    std::uint64_t last;
-    std::uint64_t change;
-    int level;  // of the entry that changed
-    debt_kind kind;
-    bool added = false;    // invalidated, not completed
-    bool barrier = false;  // before_invalidation() since
-  };
   struct locked_entry {
     table_address table;
     std::size_t index;
@@ -200,11 +176,6 @@ class break_before_make {
     const std::size_t unit = arena_->unit_of(table);
     return unit == arena_->none ? nullptr : &nodes_[unit];
   }
-  template <class Gone>
-  void drop(Gone gone) {
-    if (!owed_.empty()) owed_.erase(std::remove_if(owed_.begin(), owed_.end(), gone), owed_.end());
-  }
-
   // ---- the tree
   void link(table_address table, int level, std::uint64_t base) {
     node* const one = find(table);
@@ -309,9 +280,6 @@ class break_before_make {
   }
 
   // ---- debts
-  [[nodiscard]] static bool takes_away(debt_kind kind) noexcept {
-    return kind == debt_kind::removed || kind == debt_kind::unlinked || kind == debt_kind::resized;
-  }
   struct bytes {
     std::uint64_t first;
     std::uint64_t last;
@@ -327,47 +295,7 @@ class break_before_make {
   }
   void owe(const change& now, debt_kind kind) {
     const auto [first, last] = span(now);
-    const bool merges = kind != debt_kind::unlinked && kind != debt_kind::linked;
-    if (!owed_.empty() && merges) {
-      debt& back = owed_.back();
-      if (back.kind == kind && back.level == now.level && !back.added && !back.barrier && first >= back.first &&
-          (first <= back.last || first == back.last + 1)) {
-        back.last = std::max(back.last, last);
-        return;
-      }
-    }
-    owed_.push_back({first, last, changes_, now.level, kind});
-  }
-  [[nodiscard]] static bool pays(const debt& each, const invalidation_request& request) noexcept {
-    const bool any = request.level < 0;
-    switch (each.kind) {
-      case debt_kind::unlinked: return !request.leaf_only && (any || request.level <= each.level);
-      case debt_kind::linked:
-      case debt_kind::installed: return any || !request.leaf_only || request.level >= each.level;
-      default: return any || request.level == each.level;
-    }
-  }
-  void pay(std::size_t i, const invalidation_request& request) {
-    debt each = owed_[i];
-    const std::uint64_t first = std::max(each.first, request.first.value);
-    const std::uint64_t last = std::min(each.last, request.last.value);
-    if (each.added || first > last || !pays(each, request)) return;
-    if (options_.needs_barrier && !each.barrier)
-      report_->add(rule::not_maintained,
-                   "invalidation of " + range_text(first, last) + " without before_invalidation() since the change");
-    // A table that was linked is seen as soon as anything under it is.
-    if (each.kind != debt_kind::linked) {
-      if (first > each.first) push_rest(each, each.first, first - 1);
-      if (last < each.last) push_rest(each, last + 1, each.last);
-      owed_[i].first = first;
-      owed_[i].last = last;
-    }
-    owed_[i].added = true;
-  }
-  void push_rest(debt rest, std::uint64_t first, std::uint64_t last) {
-    rest.first = first;
-    rest.last = last;
-    owed_.push_back(rest);
+    owed_.owe({first, last, changes_, now.level, kind});
   }
   [[nodiscard]] bool maps_anything(const debt& each) const {
     if (!has_root_) return false;
@@ -439,7 +367,7 @@ class break_before_make {
   report* report_;
   break_options options_;
   std::vector<node> nodes_;
-  std::vector<debt> owed_;
+  owed_invalidations owed_;
   std::vector<locked_entry> locked_;
   std::vector<change> collapsing_;
   table_address root_{};

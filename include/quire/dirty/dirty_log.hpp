@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 // The dirty log of one slot: enable, get, clear, disable.
 //
-// Tracking by write protection. A page is marked (by the fault side, fault.hpp) before it becomes writable; a harvest takes
-// the mark and protects the page again, both in one critical section of the write side; when it returns, the invalidation
-// is complete. So whatever was written before the harvest returned is in what it gave, or in the next.
+// Tracking by write protection. A page is marked (by the fault side, fault.hpp) before it becomes writable; a harvest
+// takes the mark and protects the page again, both in one critical section of the write side; when it returns, the
+// invalidation is complete. So whatever was written before the harvest returned is in what it gave, or in the next.
 //
 // Modes, as in KVM's dirty log protocol:
-//   manual_protect   get() only copies; clear() takes the bits it is given and protects those pages. Without it get() does
+//   manual_protect   get() only copies; clear() takes the bits it is given and protects those pages. Without it get()
+//   does
 //                    both.
-//   initially_set    (needs manual_protect) the log starts with every page set, and enabling neither protects nor splits:
+//   initially_set    (needs manual_protect) the log starts with every page set, and enabling neither protects nor
+//   splits:
 //                    clear() does, piece by piece.
-// Eager split: at enable() of the whole slot, or with initially_set at clear() of the blocks touched; switched at run time.
+// Eager split: at enable() of the whole slot, or with initially_set at clear() of the blocks touched; switched at run
+// time.
 //
-// Order inside a harvest, for each word of 64 pages: take the bits, protect those pages, then split. Nothing between the
-// first two lets go of the lock; splitting, the only part that needs memory, comes last.
+// Order inside a harvest, for each word of 64 pages: take the bits, protect those pages, then split. Nothing between
+// the first two lets go of the lock; splitting, the only part that needs memory, comes last.
 #pragma once
 
 #include <cstddef>  // size_t
@@ -85,7 +88,8 @@ class dirty_log {
     // Release, and before the protection: from here on every fault that gives a page its right to be written marks it.
     atomic::store(&enabled_, true, order::release);
     if (mode.initially_set) return work;
-    const bool all = in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.write_protect(piece, drop_dirty)); });
+    const bool all = in_pieces(session, range,
+                               [&](input_range piece) { static_cast<void>(session.write_protect(piece, drop_dirty)); });
     if (!all) return errc::no_root;
     work.split = split(session, cache, range);
     return work;
@@ -113,18 +117,20 @@ class dirty_log {
     return work;
   }
 
-  // Takes from the log those of the pages [first_page, first_page + pages) that `words` names, and protects them again; bit b
-  // of words[0] is first_page + b. Requires manual_protect. Errors, before anything is taken: not_mapped (logging is off),
-  // unsupported_attribute (not in manual_protect mode), unaligned (first_page, or pages that do not reach the slot's end, is
-  // no multiple of 64), beyond_input (past the slot).
+  // Takes from the log those of the pages [first_page, first_page + pages) that `words` names, and protects them again;
+  // bit b of words[0] is first_page + b. Requires manual_protect. Errors, before anything is taken: not_mapped (logging
+  // is off), unsupported_attribute (not in manual_protect mode), unaligned (first_page, or pages that do not reach the
+  // slot's end, is no multiple of 64), beyond_input (past the slot).
   template <class Cache>
-  [[nodiscard]] result<dirty_log_work> clear(std::uint64_t first_page, std::uint64_t pages, const std::uint64_t* words, Cache& cache) noexcept {
+  [[nodiscard]] result<dirty_log_work> clear(std::uint64_t first_page, std::uint64_t pages, const std::uint64_t* words,
+                                             Cache& cache) noexcept {
     dirty_log_work work;
     auto session = table_.exclusive(lock_);
     if (!enabled()) return error{errc::not_mapped, -1, slot_.first.value};
     if (!mode_.manual_protect) return error{errc::unsupported_attribute, -1, slot_.first.value};
     if (first_page > slot_.pages || pages > slot_.pages - first_page) return error{errc::beyond_input, -1, first_page};
-    if (first_page % 64 != 0 || (pages % 64 != 0 && first_page + pages != slot_.pages)) return error{errc::unaligned, -1, first_page};
+    if (first_page % 64 != 0 || (pages % 64 != 0 && first_page + pages != slot_.pages))
+      return error{errc::unaligned, -1, first_page};
     for (std::size_t w = 0; w < bitmap_words(pages); ++w) {
       const std::uint64_t left = pages - std::uint64_t{w} * 64;
       const std::uint64_t asked = left >= 64 ? words[w] : words[w] & ((std::uint64_t{1} << left) - 1);
@@ -137,8 +143,8 @@ class dirty_log {
     return work;
   }
 
-  // Ends logging. With block_recovery::in_place the slot's leaves regain the write permission where may_write is set, and
-  // become blocks where slot and host allow; with the others that is left to the faults.
+  // Ends logging. With block_recovery::in_place the slot's leaves regain the write permission where may_write is set,
+  // and become blocks where slot and host allow; with the others that is left to the faults.
   template <memory_backing Backing>
   [[nodiscard]] result<dirty_log_work> disable(block_recovery recovery, Backing& backing) noexcept {
     dirty_log_work work;
@@ -148,16 +154,22 @@ class dirty_log {
     recovery_ = recovery;
     if (recovery != block_recovery::in_place) return work;
     const input_range range = slot_.template range<format>();
-    if (!in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.restore_write(piece)); })) return errc::no_root;
-    const auto level_at = [&](input_address at) { return slot_.template largest_level<format>(at, backing.mapped_level(slot_, at)); };
+    if (!in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.restore_write(piece)); }))
+      return errc::no_root;
+    const auto level_at = [&](input_address at) {
+      return slot_.template largest_level<format>(at, backing.mapped_level(slot_, at));
+    };
     for (input_address at = range.first();;) {
       const int level = level_at(at);
       const std::uint64_t bytes = format::shape.leaf_bytes(level);
-      // Neighbours of one size go together, for one invalidation serves them all; up to a boundary, for that is done in one go.
+      // Neighbours of one size go together, for one invalidation serves them all; up to a boundary, for that is done in
+      // one go.
       constexpr int highest = format::shape.root_level;
-      const std::uint64_t together = format::shape.leaf_bytes(level == 0 ? (highest < 1 ? highest : 1) : (highest < 2 ? highest : 2));
+      const std::uint64_t together =
+          format::shape.leaf_bytes(level == 0 ? (highest < 1 ? highest : 1) : (highest < 2 ? highest : 2));
       input_address last = at.align_down(bytes) + (bytes - 1);
-      while (!(last + 1).is_aligned(together) && last < range.last() && level_at(last + 1) == level) last = last + bytes;
+      while (!(last + 1).is_aligned(together) && last < range.last() && level_at(last + 1) == level)
+        last = last + bytes;
       if (level > 0) {
         const auto made = session.collapse(input_range::closed(at.align_down(bytes), last), level);
         if (made) work.blocks_recovered += made->leaves;
@@ -170,8 +182,8 @@ class dirty_log {
   }
 
  private:
-  // With arm64's hardware dirty bit protecting makes clean. What was dirty then is what this harvest reports (or, at enable,
-  // what the first full copy takes), so it need not be marked again.
+  // With arm64's hardware dirty bit protecting makes clean. What was dirty then is what this harvest reports (or, at
+  // enable, what the first full copy takes), so it need not be marked again.
   struct drop {
     void operator()(input_address, std::uint64_t) const noexcept {}
   };
@@ -183,7 +195,8 @@ class dirty_log {
   }();
 
   template <class Session, class Cache>
-  void harvest(Session& session, Cache& cache, std::size_t word, std::uint64_t taken, bool splits, dirty_log_work& work) noexcept {
+  void harvest(Session& session, Cache& cache, std::size_t word, std::uint64_t taken, bool splits,
+               dirty_log_work& work) noexcept {
     if (taken == 0) return;
     ++work.words_taken;
     const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
@@ -203,7 +216,8 @@ class dirty_log {
     return split_eagerly<walk_flags{}>(session, cache, range, chunk);
   }
 
-  // Calls change(piece) for pieces of the range, with a chance to let go of the lock between them. False: the root is gone.
+  // Calls change(piece) for pieces of the range, with a chance to let go of the lock between them. False: the root is
+  // gone.
   template <class Session, class Change>
   static bool in_pieces(Session& session, input_range range, Change&& change) noexcept {
     constexpr std::uint64_t piece_bytes = format::shape.leaf_bytes(format::shape.root_level);

@@ -10,13 +10,14 @@
 
 namespace quire {
 
-// The run-time switch, read at the start of every call that may split. `chunk_bytes` is the most that is split without a
-// chance to let go of the lock: the size of a page or a block of the format, or another power of two of pages; 0 switches
-// eager splitting off. Relaxed: a call sees the old or the new setting.
+// The run-time switch, read at the start of every call that may split. `chunk_bytes` is the most that is split without
+// a chance to let go of the lock: the size of a page or a block of the format, or another power of two of pages; 0
+// switches eager splitting off. Relaxed: a call sees the old or the new setting.
 class eager_split_control {
  public:
   constexpr eager_split_control() noexcept = default;  // off
-  constexpr eager_split_control(bool enabled, std::uint64_t chunk_bytes) noexcept : enabled_(enabled), chunk_bytes_(chunk_bytes) {}
+  constexpr eager_split_control(bool enabled, std::uint64_t chunk_bytes) noexcept
+      : enabled_(enabled), chunk_bytes_(chunk_bytes) {}
 
   void set_enabled(bool enabled) noexcept { atomic::store(&enabled_, enabled, order::relaxed); }
   void set_chunk_bytes(std::uint64_t bytes) noexcept { atomic::store(&chunk_bytes_, bytes, order::relaxed); }
@@ -31,10 +32,11 @@ class eager_split_control {
 };
 
 struct eager_split_result {
-  std::size_t leaves = 0;    // leaves that became tables
-  std::size_t tables = 0;    // tables taken
-  std::uint64_t missed = 0;  // bytes at the end of the range that were not looked at: out of memory, or the root is gone
-  unsigned drops = 0;        // times the lock was let go
+  std::size_t leaves = 0;  // leaves that became tables
+  std::size_t tables = 0;  // tables taken
+  std::uint64_t missed =
+      0;               // bytes at the end of the range that were not looked at: out of memory, or the root is gone
+  unsigned drops = 0;  // times the lock was let go
 
   constexpr eager_split_result& operator+=(const eager_split_result& other) noexcept {
     leaves += other.leaves;
@@ -75,14 +77,16 @@ template <pte_format Format>
   return chunk_bytes % Format::shape.page_bytes() == 0 && (chunk_bytes & (chunk_bytes - 1)) == 0;
 }
 
-// Splits every block that overlaps `range` into pages. Best effort: without memory it stops quietly and says what it missed.
+// Splits every block that overlaps `range` into pages. Best effort: without memory it stops quietly and says what it
+// missed.
 //
-// `cache` is a table_cache that serves nobody else. When it has less than the next piece can take, it is topped up to one
-// chunk's need with the lock dropped, so that many small ranges share a drop. Each round makes progress or ends: a chunk is
-// split before the lock is let go again.
-// Requires: a session that holds the lock and may drop it, even if its caller took it (let_go in table/session.hpp).
+// `cache` is a table_cache that serves nobody else. When it has less than the next piece can take, it is topped up to
+// one chunk's need with the lock dropped, so that many small ranges share a drop. Each round makes progress or ends: a
+// chunk is split before the lock is let go again. Requires: a session that holds the lock and may drop it, even if its
+// caller took it (let_go in table/session.hpp).
 template <walk_flags Skip, class Session, class Cache>
-eager_split_result split_eagerly(Session& session, Cache& cache, input_range range, std::uint64_t chunk_bytes) noexcept {
+eager_split_result split_eagerly(Session& session, Cache& cache, input_range range,
+                                 std::uint64_t chunk_bytes) noexcept {
   using format = typename Session::format;
   QUIRE_EXPECTS(is_chunk_size<format>(chunk_bytes) && chunk_bytes != 0);
   eager_split_result result;

@@ -5,8 +5,8 @@
 // writable under the read lock, by one compare-exchange; no memory, no host page, no structure. Everything else falls
 // through to the slow path, which has the write side.
 //
-// Order of the slow path: top the vCPU's cache up, sample the invalidation sequence, ask the host for the page (no lock is
-// held), take the write side, check the sequence, change the table. A page is marked before it becomes writable.
+// Order of the slow path: top the vCPU's cache up, sample the invalidation sequence, ask the host for the page (no lock
+// is held), take the write side, check the sequence, change the table. A page is marked before it becomes writable.
 #pragma once
 
 #include <quire/dirty/dirty_log.hpp>              // dirty_log
@@ -35,8 +35,8 @@ enum class fault_outcome : unsigned char {
 
 struct fault_report {
   fault_outcome outcome = fault_outcome::retry;
-  std::size_t splits = 0;     // leaves that this fault split
-  bool made_block = false;    // pages became a block again
+  std::size_t splits = 0;   // leaves that this fault split
+  bool made_block = false;  // pages became a block again
 };
 
 template <class Table, class Lock, memory_backing Backing, dirty_sink Sink>
@@ -48,10 +48,9 @@ class fault_handler {
   fault_handler(Table& table, Lock& lock, invalidation_sequence& sequence, Backing& backing, fault_path path) noexcept
       : table_(table), lock_(lock), sequence_(sequence), backing_(backing), path_(path) {}
 
-  // `log` is the slot that holds the address, or null. `cache` belongs to the vCPU. Caller must: hold no lock of the table.
-  // Errors: no_memory (nothing lost: try again with memory); not_permitted (a write, and the host page or the slot's rights do
-  // not allow it);
-  // and what the backing says.
+  // `log` is the slot that holds the address, or null. `cache` belongs to the vCPU. Caller must: hold no lock of the
+  // table. Errors: no_memory (nothing lost: try again with memory); not_permitted (a write, and the host page or the
+  // slot's rights do not allow it); and what the backing says.
   template <class Cache>
   [[nodiscard]] result<fault_report> handle(const guest_fault& fault, log_type* log, Cache& cache) noexcept {
     const bool write = fault.is_write();
@@ -76,9 +75,10 @@ class fault_handler {
   }
 
   template <class Cache>
-  [[nodiscard]] result<fault_report> fix_slow(const guest_fault& fault, bool write, log_type& log, Cache& cache) noexcept {
-    // Enough to split along any one path from the root down, and then for a mapping in place of what was there. What is in
-    // stock may do without more: the table says so if not.
+  [[nodiscard]] result<fault_report> fix_slow(const guest_fault& fault, bool write, log_type& log,
+                                              Cache& cache) noexcept {
+    // Enough to split along any one path from the root down, and then for a mapping in place of what was there. What is
+    // in stock may do without more: the table says so if not.
     static_cast<void>(cache.top_up(2 * static_cast<std::size_t>(format::shape.root_level)));
     const std::uint64_t snapshot = sequence_.sample();
     const auto host = backing_.resolve(log.slot(), fault.address, write);
@@ -105,12 +105,14 @@ class fault_handler {
     int level;
     attributes wanted{};
     // While logging, only a write makes a page writable; otherwise a page that may be written is so from the start.
-    [[nodiscard]] constexpr bool may_be_writable(bool host_writable) const noexcept { return host_writable && (write || !logging); }
+    [[nodiscard]] constexpr bool may_be_writable(bool host_writable) const noexcept {
+      return host_writable && (write || !logging);
+    }
   };
 
   template <class Session, class Cache>
-  [[nodiscard]] result<fault_report> install(Session& session, input_address address, output_address output, const plan& p, log_type& log,
-                                             Cache& cache) noexcept {
+  [[nodiscard]] result<fault_report> install(Session& session, input_address address, output_address output,
+                                             const plan& p, log_type& log, Cache& cache) noexcept {
     fault_report report{fault_outcome::fixed};
     const std::uint64_t bytes = format::shape.leaf_bytes(p.level);
     const input_address block = address.align_down(bytes);
@@ -129,7 +131,8 @@ class fault_handler {
       found = session.lookup(address);
     }
     if (same && found) {
-      if (found->level < p.level && log.recovery() == block_recovery::on_fault) report.made_block = rebuild_block(session, block, block_output, p, cache);
+      if (found->level < p.level && log.recovery() == block_recovery::on_fault)
+        report.made_block = rebuild_block(session, block, block_output, p, cache);
       if (report.made_block) return report;
       const auto relaxed = session.relax(address, p.wanted.allowed);
       if (!relaxed) return relaxed.error();
@@ -141,14 +144,16 @@ class fault_handler {
     if (done) return report;
     if (done.error().code != errc::already_mapped) return done.error();
     // A neighbour in the block leads elsewhere: take the page alone.
-    const auto alone = session.map(page_of<format>(address), output.align_down(page), p.wanted, cache, {.largest_level = 0});
+    const auto alone =
+        session.map(page_of<format>(address), output.align_down(page), p.wanted, cache, {.largest_level = 0});
     if (!alone) return alone.error();
     return report;
   }
 
   // Pages that lie in one piece of host memory become a block again: holes are filled, rights restored, then collapsed.
   template <class Session, class Cache>
-  [[nodiscard]] static bool rebuild_block(Session& session, input_address block, output_address output, const plan& p, Cache& cache) noexcept {
+  [[nodiscard]] static bool rebuild_block(Session& session, input_address block, output_address output, const plan& p,
+                                          Cache& cache) noexcept {
     const input_range range = input_range::sized(block, format::shape.leaf_bytes(p.level));
     if (!session.map(range, output, p.wanted, cache, {.largest_level = p.level})) return false;
     static_cast<void>(session.restore_write(range));

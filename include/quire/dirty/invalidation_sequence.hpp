@@ -8,9 +8,9 @@
 //   look the page up           may sleep, no lock
 //   { read or write side: if (must_retry(snapshot, address)) start over;  use the page }
 //
-// Who writes what: begin() and end() run under the write side, so they exclude each other and every must_retry(). sample()
-// runs under no lock: the sequence is read with acquire order, paired with the release in end(), so that a fault that
-// sampled the new number sees the new mapping.
+// Who writes what: begin() and end() run under the write side, so they exclude each other and every must_retry().
+// sample() runs under no lock: the sequence is read with acquire order, paired with the release in end(), so that a
+// fault that sampled the new number sees the new mapping.
 #pragma once
 
 #include <cstdint>  // uint64_t

@@ -8,8 +8,8 @@
 
 namespace quire {
 
-// `pages` pages of the format from `first` on. `host` is where the slot's first byte lies in the host's own address space:
-// only its alignment matters here. `rights` is the most that any leaf of the slot may allow.
+// `pages` pages of the format from `first` on. `host` is where the slot's first byte lies in the host's own address
+// space: only its alignment matters here. `rights` is the most that any leaf of the slot may allow.
 struct memory_slot {
   input_address first;
   std::uint64_t pages = 0;
@@ -29,8 +29,8 @@ struct memory_slot {
   [[nodiscard]] constexpr std::uint64_t page_index(input_address address) const noexcept {
     return (address - first) >> Format::shape.page_bits;
   }
-  // The largest level at which a leaf may cover `address`: the block lies wholly inside the slot, and guest and host address
-  // agree in the bits inside the block. Never above `largest`.
+  // The largest level at which a leaf may cover `address`: the block lies wholly inside the slot, and guest and host
+  // address agree in the bits inside the block. Never above `largest`.
   template <pte_format Format>
   [[nodiscard]] constexpr int largest_level(input_address address, int largest) const noexcept {
     int level = largest < Format::shape.root_level ? largest : Format::shape.root_level;
@@ -45,17 +45,17 @@ struct memory_slot {
   }
 };
 
-// What the host has behind a page: where it is, whether it may be written, and the largest level at which the host's own
-// mapping around it is one aligned piece.
+// What the host has behind a page: where it is, whether it may be written, and the largest level at which the host's
+// own mapping around it is one aligned piece.
 struct host_page {
   output_address output;
   bool writable = false;
   int largest_level = 0;
 };
 
-// resolve(slot, address, write) -> host_page of the page at `address`, faulting it in for writing if `write`. May sleep; it is
-// called without the table's lock, after the invalidation sequence was sampled.
-// mapped_level(slot, address) -> the largest level as above, now; called under the lock when blocks are recovered.
+// resolve(slot, address, write) -> host_page of the page at `address`, faulting it in for writing if `write`. May
+// sleep; it is called without the table's lock, after the invalidation sequence was sampled. mapped_level(slot,
+// address) -> the largest level as above, now; called under the lock when blocks are recovered.
 template <class B>
 concept memory_backing = requires(B& backing, const memory_slot& slot, input_address address, bool write) {
   { backing.resolve(slot, address, write) } -> std::same_as<result<host_page>>;

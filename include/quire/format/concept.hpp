@@ -51,22 +51,31 @@ struct format_archetype {
 
   // ---- decode. Never fails: every word is something.
   [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
-    return (entry & 1U) == 0 ? (entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker)
+    return (entry & 1U) == 0 ? (entry == 0        ? entry_kind::absent
+                                : entry == locked ? entry_kind::locked
+                                                  : entry_kind::marker)
            : level == 0      ? entry_kind::leaf
                              : entry_kind::table;
   }
-  [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept { return table_address{entry & ~word{0xfff}}; }
+  [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept {
+    return table_address{entry & ~word{0xfff}};
+  }
   // Of a leaf: log2 of the entries it spans (0: one), and the output address of the first byte of the whole leaf, the
   // group included.
   [[nodiscard]] static constexpr int group_of(word, int) noexcept { return 0; }
-  [[nodiscard]] static constexpr output_address output_of(word entry, int) noexcept { return output_address{entry & ~word{0xfff}}; }
-  [[nodiscard]] static constexpr attributes attributes_of(word, int) noexcept { return {.allowed = read_write, .may_write = true}; }
+  [[nodiscard]] static constexpr output_address output_of(word entry, int) noexcept {
+    return output_address{entry & ~word{0xfff}};
+  }
+  [[nodiscard]] static constexpr attributes attributes_of(word, int) noexcept {
+    return {.allowed = read_write, .may_write = true};
+  }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept { return marker_entry >> 12; }
 
   // ---- encode. What cannot be encoded is an error and never dropped: beyond_output, unaligned (to the whole leaf),
   // unsupported_attribute, unsupported_level (also for a group size that the level lacks).
   // leaf() gives the first entry of the leaf; entry i of a group is leaf + i * step(level, group).
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level, int group = 0) noexcept {
+  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
+                                                   int group = 0) noexcept {
     if (level != 0 || group != 0) return errc::unsupported_level;
     if (!output.is_aligned(4096)) return errc::unaligned;
     if (output.value >> 48 != 0) return errc::beyond_output;
@@ -101,9 +110,13 @@ struct format_archetype {
   static constexpr entry_change<word> make_clean{{1, 1}, ~word{0}, 0};
   // A leaf to which protect or relax does not apply cannot have these rights (execution of device memory).
   // Exactly these rights; may_write follows the write permission. unsupported_attribute where they cannot be had.
-  [[nodiscard]] static constexpr result<entry_change<word>> protect(permissions) noexcept { return errc::unsupported_attribute; }
+  [[nodiscard]] static constexpr result<entry_change<word>> protect(permissions) noexcept {
+    return errc::unsupported_attribute;
+  }
   // These rights besides those that are there; does not ask may_write and sets it along with the write permission.
-  [[nodiscard]] static constexpr result<entry_change<word>> relax(permissions) noexcept { return errc::unsupported_attribute; }
+  [[nodiscard]] static constexpr result<entry_change<word>> relax(permissions) noexcept {
+    return errc::unsupported_attribute;
+  }
 
   static constexpr word may_write_bit = 0;  // set in an entry: it may become writable
   // A leaf whose quiet bits are all set is never written by the hardware.

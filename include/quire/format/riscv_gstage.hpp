@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // RISC-V G-stage (second stage) tables: Sv39x4 and Sv48x4.
 //
-// Source: The RISC-V Instruction Set Manual, Volume II, "Sv39" (entry layout) and "Two-Stage Address Translation" of the
-// hypervisor extension. The manual numbers levels as we do: level 0 holds pages. The root has 2 more index bits, so it
-// takes 16 KiB and is aligned to that; guest-physical addresses have 41 or 50 bits.
+// Source: The RISC-V Instruction Set Manual, Volume II, "Sv39" (entry layout) and "Two-Stage Address Translation" of
+// the hypervisor extension. The manual numbers levels as we do: level 0 holds pages. The root has 2 more index bits, so
+// it takes 16 KiB and is aligned to that; guest-physical addresses have 41 or 50 bits.
 //
 //   63 | 62 61 | 60..54   | 53..10 | 9 8 | 7 6 5 4 3 2 1 0
 //    N |  PBMT | reserved |  PPN   | RSW | D A G U X W R V
@@ -52,7 +52,9 @@ struct gstage {
       .marker_bits = ppn_bits,
   };
 
-  [[nodiscard]] static constexpr unsigned group_sizes(int level) noexcept { return level >= 0 && level < Levels ? 1U : 0U; }
+  [[nodiscard]] static constexpr unsigned group_sizes(int level) noexcept {
+    return level >= 0 && level < Levels ? 1U : 0U;
+  }
 
   // A pointer at level 0 faults like an entry that is not valid.
   // The table first, by one comparison: it is what a descent asks for.
@@ -82,11 +84,14 @@ struct gstage {
             .dirty = (entry & d) != 0,
             .software = static_cast<std::uint8_t>((entry & rsw1) != 0)};
   }
-  [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept { return (marker_entry & ppn) >> 10; }
+  [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
+    return (marker_entry & ppn) >> 10;
+  }
 
   // "W without R is reserved"; a leaf has at least one of R, W, X, so a leaf without rights cannot be encoded. Every
   // G-stage leaf has U: the G-stage checks each access as a user access.
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level, int group = 0) noexcept {
+  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
+                                                   int group = 0) noexcept {
     if (level < 0 || level >= Levels || group != 0) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level))) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
@@ -142,10 +147,11 @@ using sv48x4 = gstage<4>;
 
 static_assert(pte_format<sv39x4> && pte_format<sv48x4> && pte_format<gstage<3, ad_update::hardware>>);
 static_assert(sv39x4::shape.input_bits() == 41 && sv48x4::shape.input_bits() == 50);
-static_assert(root_table_bytes<sv39x4> == 16384 && root_table_bytes<sv48x4> == 16384 && table_unit_bytes<sv39x4> == 4096);
+static_assert(root_table_bytes<sv39x4> == 16384 && root_table_bytes<sv48x4> == 16384 &&
+              table_unit_bytes<sv39x4> == 4096);
 static_assert(sv39x4::shape.leaf_bytes(1) == 0x20'0000 && sv39x4::shape.leaf_bytes(2) == 0x4000'0000);
-static_assert(*sv39x4::leaf(output_address{0x8020'0000}, {.allowed = all_access, .may_write = true, .dirty = true}, 1) ==
-              ((0x8020'0000ULL >> 2) | 0x1df));
+static_assert(*sv39x4::leaf(output_address{0x8020'0000}, {.allowed = all_access, .may_write = true, .dirty = true},
+                            1) == ((0x8020'0000ULL >> 2) | 0x1df));
 static_assert(sv39x4::table(table_address{0x8000'1000}, 1) == 0x2000'0401);
 static_assert(!sv39x4::leaf(output_address{0}, {.allowed = writable}, 0));
 

@@ -3,10 +3,12 @@
 //
 //   add(request)   issue it now or keep it; the caches need not have obeyed when it returns.
 //   complete()     everything added so far is issued and obeyed by every CPU that could hold a translation.
-//   local(request) rights were added: obeyed by the calling CPU when it returns. The one call that the read side makes, so
+//   local(request) rights were added: obeyed by the calling CPU when it returns. The one call that the read side makes,
+//   so
 //                  several CPUs may be in it at once, beside anything else.
-// An operation adds what it changed, one request where it can, and none when nothing changed. A session completes before
-// it lets go of its lock, and an operation that hands memory back, or breaks before it makes, completes by itself.
+// An operation adds what it changed, one request where it can, and none when nothing changed. A session completes
+// before it lets go of its lock, and an operation that hands memory back, or breaks before it makes, completes by
+// itself.
 #pragma once
 
 #include <concepts>  // same_as
@@ -26,7 +28,7 @@ enum class invalidation_reason : unsigned char {
 struct invalidation_request {
   input_address first;  // the first and the last byte whose translations changed
   input_address last;
-  int level;  // of the leaves that changed; -1: unknown or mixed
+  int level;       // of the leaves that changed; -1: unknown or mixed
   bool leaf_only;  // no table entry changed: caches of the upper levels may be kept
   invalidation_reason reason;
 

@@ -3,7 +3,8 @@
 //
 //   none                 one thread, or constant evaluation.
 //   exclusive<Mutex>     one holder at a time; nobody else touches entries, but the hardware may (accessed, dirty).
-//   shared<RwMutex>      the read side may add rights to, or age, one existing page leaf: compare-exchange on that entry
+//   shared<RwMutex>      the read side may add rights to, or age, one existing page leaf: compare-exchange on that
+//   entry
 //                        and nothing else. Everything structural, every protection and every harvest is the write side.
 //
 // Requires of Mutex: lock(), unlock(). Of RwMutex: also lock_shared(), unlock_shared(). Optional: is_contended(), asked

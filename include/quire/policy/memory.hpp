@@ -61,7 +61,8 @@ class direct_memory {
     return atomic::exchange(at<Word>(t, i), w, o);
   }
   template <class Word>
-  [[nodiscard]] QUIRE_INLINE bool compare_exchange(table_address t, std::size_t i, Word& e, Word w, order o) const noexcept {
+  [[nodiscard]] QUIRE_INLINE bool compare_exchange(table_address t, std::size_t i, Word& e, Word w,
+                                                   order o) const noexcept {
     return atomic::compare_exchange(at<Word>(t, i), e, w, o);
   }
   template <class Word>

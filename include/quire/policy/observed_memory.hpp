@@ -50,7 +50,8 @@ class observed_memory {
     return old;
   }
   template <class Word>
-  [[nodiscard]] constexpr bool compare_exchange(table_address t, std::size_t i, Word& e, Word w, order o) const noexcept {
+  [[nodiscard]] constexpr bool compare_exchange(table_address t, std::size_t i, Word& e, Word w,
+                                                order o) const noexcept {
     observer_->before(access_kind::compare_exchange);
     const Word expected = e;
     if (!base_.template compare_exchange<Word>(t, i, e, w, o)) return false;

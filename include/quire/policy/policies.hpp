@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// All policies of a table in one struct. Derive from it and hide what differs; name the derived struct, and symbols stay
-// short:
+// All policies of a table in one struct. Derive from it and hide what differs; name the derived struct, and symbols
+// stay short:
 //
 //   struct my_kernel : quire::policies {
 //     using locking = quire::locking::shared<my_rwlock>;
@@ -44,7 +44,8 @@ concept has_tables = root_source<std::remove_reference_t<decltype(P::tables)>>;
 template <class P>
 concept has_invalidation = invalidation_policy<std::remove_reference_t<decltype(P::invalidation)>>;
 template <class P>
-concept has_reclaim = reclaim_policy<std::remove_reference_t<decltype(P::reclaim)>, std::remove_reference_t<decltype(P::tables)>>;
+concept has_reclaim =
+    reclaim_policy<std::remove_reference_t<decltype(P::reclaim)>, std::remove_reference_t<decltype(P::tables)>>;
 template <class P>
 concept has_yield = yield_policy<std::remove_reference_t<decltype(P::yield)>>;
 template <class P>
@@ -55,7 +56,7 @@ concept has_update = update::policy<typename P::update, Format> &&
                      (Format::facts.faults_retry || !update::breaks<typename P::update, Format>);
 
 template <class P, class Format>
-concept policies_for = has_memory<P, Format> && has_maintenance<P> && has_tables<P> && has_invalidation<P> && has_reclaim<P> &&
-                       has_yield<P> && has_locking<P> && has_update<P, Format>;
+concept policies_for = has_memory<P, Format> && has_maintenance<P> && has_tables<P> && has_invalidation<P> &&
+                       has_reclaim<P> && has_yield<P> && has_locking<P> && has_update<P, Format>;
 
 }  // namespace quire

@@ -25,7 +25,11 @@ class table_cache {
   table_cache(const table_cache&) = delete;
   table_cache& operator=(const table_cache&) = delete;
   constexpr table_cache(table_cache&& other) noexcept
-      : allocator_(other.allocator_), memory_(other.memory_), bytes_(other.bytes_), top_(other.top_), stock_(other.stock_) {
+      : allocator_(other.allocator_),
+        memory_(other.memory_),
+        bytes_(other.bytes_),
+        top_(other.top_),
+        stock_(other.stock_) {
     other.stock_ = 0;
   }
   table_cache& operator=(table_cache&&) = delete;

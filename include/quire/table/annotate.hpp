@@ -31,7 +31,8 @@ class annotate_leaves {
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
       if (kind == entry_kind::leaf) return run_stop<word>::failed(i, errc::already_mapped);
-      if (kind != entry_kind::absent) return run_stop<word>::failed(i, kind == entry_kind::marker ? errc::marked : errc::busy);
+      if (kind != entry_kind::absent)
+        return run_stop<word>::failed(i, kind == entry_kind::marker ? errc::marked : errc::busy);
       if constexpr (Run::level == 0) {
         if constexpr (Commit) memory.template store<word>(run.table, i, marker_, order::relaxed);
       } else if constexpr (Commit) {
@@ -44,7 +45,8 @@ class annotate_leaves {
       } else {
         const input_range part = input_range::closed(run.address(i), run.address(i + 1) - 1).clamped_to(range_);
         const leaf_choice<format> pages{0, 0, false};
-        tables += 1 + tables_below<format>(Run::level - 1, part.first() - run.address(i), part.last() - run.address(i), pages);
+        tables += 1 + tables_below<format>(Run::level - 1, part.first() - run.address(i), part.last() - run.address(i),
+                                           pages);
       }
     }
     return run_stop<word>::done();
@@ -61,12 +63,14 @@ class annotate_leaves {
 
 // One marker a page.
 template <class Operation, class Source>
-constexpr result<void> annotate_range(Operation& op, Source& source, input_range range, std::uint64_t payload) noexcept {
+constexpr result<void> annotate_range(Operation& op, Source& source, input_range range,
+                                      std::uint64_t payload) noexcept {
   using format = typename Operation::format;
   constexpr walk_flags flags = walk_flag::leaf | walk_flag::stop_on_retry;
   const auto marker = format::marker(payload);
   detail::annotate_leaves<Operation, Source, false> look{op, source, range, marker};
-  if (const error found = walk<flags, format>(op.policies.memory, op.root, range, look); found.code != errc::none) return found;
+  if (const error found = walk<flags, format>(op.policies.memory, op.root, range, look); found.code != errc::none)
+    return found;
   if (!source.reserve(look.tables)) return error{errc::no_memory, -1, range.first().value};
   detail::annotate_leaves<Operation, Source, true> write{op, source, range, marker};
   return walk<flags, format>(op.policies.memory, op.root, range, write);

@@ -13,18 +13,18 @@ struct nothing_reported {
   constexpr void operator()(input_address, std::uint64_t) const noexcept {}
 };
 
-// Whether "writable" and "dirty" share bits (arm64's hardware dirty bit): then taking the write permission away takes the
-// dirty state with it, and whoever does so must say where it goes.
+// Whether "writable" and "dirty" share bits (arm64's hardware dirty bit): then taking the write permission away takes
+// the dirty state with it, and whoever does so must say where it goes.
 template <pte_format Format>
-inline constexpr bool protecting_loses_dirty = Format::facts.has_dirty &&
-                                               (Format::is_dirty.mask & ~(Format::write_protect.keep | Format::write_protect.set)) != 0;
+inline constexpr bool protecting_loses_dirty =
+    Format::facts.has_dirty && (Format::is_dirty.mask & ~(Format::write_protect.keep | Format::write_protect.set)) != 0;
 
 // Whether nobody wants to hear of leaves that become clean.
 template <pte_format Format, class Report>
 inline constexpr bool reports_nothing = std::is_same_v<Report, const nothing_reported> || !Format::facts.has_dirty;
 
-// Applies `change` to entries of a run, whole groups and no tables; gives whether any changed. What the change makes clean is
-// reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
+// Applies `change` to entries of a run, whole groups and no tables; gives whether any changed. What the change makes
+// clean is reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
 template <class Operation, class Run, class Report>
 constexpr bool change_reporting(Operation& op, const Run& run, std::size_t first, std::size_t last,
                                 const entry_change<typename Operation::word>& change, Report& report) noexcept {
@@ -61,7 +61,8 @@ class change_leaves {
   using word = typename format::word;
 
  public:
-  constexpr change_leaves(Operation& op, const entry_change<word>& change, invalidation_reason why, Report& report) noexcept
+  constexpr change_leaves(Operation& op, const entry_change<word>& change, invalidation_reason why,
+                          Report& report) noexcept
       : op_(op), change_(change), why_(why), report_(report) {}
 
   bool any = false;
@@ -78,7 +79,8 @@ class change_leaves {
         const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
         if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
         const entry_span span = group_span<format>(entry, Run::level, i);
-        if (span.first == span.last && change_(entry) == entry) continue;  // entries of a group may differ in their state
+        if (span.first == span.last && change_(entry) == entry)
+          continue;  // entries of a group may differ in their state
         apply(run, span.first, span.last);
         i = span.last;
       }
@@ -106,13 +108,14 @@ class change_leaves {
   Report& report_;
 };
 
-// Changes every leaf that overlaps the range. Never allocates, never fails on a checked range. Gives whether any changed.
+// Changes every leaf that overlaps the range. Never allocates, never fails on a checked range. Gives whether any
+// changed.
 template <class Operation, class Report>
 constexpr bool change_range(Operation& op, input_range range, const entry_change<typename Operation::word>& change,
                             invalidation_reason why, Report& report) noexcept {
   change_leaves<Operation, Report> visitor{op, change, why, report};
-  static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root,
-                                                                                                 range, visitor));
+  static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
   return visitor.any;
 }
 
@@ -131,7 +134,8 @@ class find_misfits {
       const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
-      if (kind == entry_kind::leaf && !change_.applies_to(entry)) return run_stop<word>::failed(i, errc::unsupported_attribute);
+      if (kind == entry_kind::leaf && !change_.applies_to(entry))
+        return run_stop<word>::failed(i, errc::unsupported_attribute);
     }
     return run_stop<word>::done();
   }
@@ -141,13 +145,15 @@ class find_misfits {
   entry_change<word> change_;
 };
 template <class Operation>
-constexpr error find_misfit(Operation& op, input_range range, const entry_change<typename Operation::word>& change) noexcept {
+constexpr error find_misfit(Operation& op, input_range range,
+                            const entry_change<typename Operation::word>& change) noexcept {
   find_misfits<Operation> visitor{op, change};
-  return walk<walk_flag::leaf | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root, range, visitor);
+  return walk<(walk_flag::leaf | walk_flag::stop_on_retry), typename Operation::format>(op.policies.memory, op.root,
+                                                                                        range, visitor);
 }
 
-// As change_range, for the pages of `mask` only: bit b is the page at base + b pages. One descent per table. A block that
-// holds a masked page is changed whole.
+// As change_range, for the pages of `mask` only: bit b is the page at base + b pages. One descent per table. A block
+// that holds a masked page is changed whole.
 template <class Operation, class Report>
 class change_masked {
   using format = typename Operation::format;

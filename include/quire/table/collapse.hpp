@@ -16,15 +16,16 @@ namespace detail {
 
 // Visitor: collapses every table wholly inside the range, bottom up, into leaves of at most `largest_level`.
 //
-// The bits that the hardware may add while it happens (accessed, dirty) are collected last, from the old leaves, once no
-// walker can reach them: nothing is lost.
+// The bits that the hardware may add while it happens (accessed, dirty) are collected last, from the old leaves, once
+// no walker can reach them: nothing is lost.
 template <class Operation>
 class collapse_tables {
   using format = typename Operation::format;
   using word = typename format::word;
   // Leaves may differ in these bits and still become one.
-  static constexpr word state_bits = static_cast<word>(~format::clear_accessed.keep | format::clear_accessed.set |
-                                                       (format::facts.has_dirty ? ~format::make_clean.keep | format::make_clean.set : 0));
+  static constexpr word state_bits =
+      static_cast<word>(~format::clear_accessed.keep | format::clear_accessed.set |
+                        (format::facts.has_dirty ? ~format::make_clean.keep | format::make_clean.set : 0));
 
  public:
   constexpr collapse_tables(Operation& op, input_range range, int largest_level) noexcept
@@ -54,7 +55,8 @@ class collapse_tables {
         word now = *leaf;
         for (;;) {
           const word wanted = with_state<level - 1>(table, now);
-          if (wanted == now || memory.template compare_exchange<word>(at.table, at.index, now, wanted, order::relaxed)) break;
+          if (wanted == now || memory.template compare_exchange<word>(at.table, at.index, now, wanted, order::relaxed))
+            break;
         }
       }
     }
@@ -79,7 +81,8 @@ class collapse_tables {
         // Singles and groups of any size may stand side by side.
         if (format::kind_of(entry, Level) != entry_kind::leaf) return errc::not_uniform;
         const std::size_t begins = group_span<format>(entry, Level, i).first;
-        if (format::output_of(entry, Level) != output + begins * format::shape.leaf_bytes(Level)) return errc::not_uniform;
+        if (format::output_of(entry, Level) != output + begins * format::shape.leaf_bytes(Level))
+          return errc::not_uniform;
         if (without_state(format::attributes_of(entry, Level)) != without_state(format::attributes_of(first, Level)))
           return errc::not_uniform;
       } else {
@@ -130,7 +133,8 @@ class prune_tables {
       if (memory.template load<word>(table, i, order::relaxed) != 0) return errc::none;
     memory.template store<word>(at.table, at.index, word{0}, order::relaxed);
     op_.template detach<Position::level - 1>(table);
-    op_.changed_table(at.address, at.address + (format::shape.leaf_bytes(Position::level) - 1), invalidation_reason::removed);
+    op_.changed_table(at.address, at.address + (format::shape.leaf_bytes(Position::level) - 1),
+                      invalidation_reason::removed);
     ++freed;
     return errc::none;
   }
@@ -144,16 +148,16 @@ class prune_tables {
 template <class Operation>
 constexpr collapse_result collapse_range(Operation& op, input_range range, int largest_level) noexcept {
   detail::collapse_tables<Operation> visitor{op, range, largest_level};
-  static_cast<void>(walk<walk_flag::table_post | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root,
-                                                                                                       range, visitor));
+  static_cast<void>(walk<(walk_flag::table_post | walk_flag::stop_on_retry), typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
   return visitor.made;
 }
 
 template <class Operation>
 constexpr std::size_t prune_range(Operation& op, input_range range) noexcept {
   detail::prune_tables<Operation> visitor{op};
-  static_cast<void>(walk<walk_flag::table_post | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root,
-                                                                                                       range, visitor));
+  static_cast<void>(walk<(walk_flag::table_post | walk_flag::stop_on_retry), typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
   return visitor.freed;
 }
 

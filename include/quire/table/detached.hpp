@@ -49,7 +49,8 @@ class detached_tables {
 
  private:
   template <int Level, class Memory, class Reclaim, class Source>
-  static constexpr void retire_of_level(int level, Memory& memory, Reclaim& reclaim, Source& source, table_address table) noexcept {
+  static constexpr void retire_of_level(int level, Memory& memory, Reclaim& reclaim, Source& source,
+                                        table_address table) noexcept {
     if constexpr (Level >= 0) {
       if (level == Level) retire_subtree<Level>(memory, reclaim, source, table);
       else retire_of_level<Level - 1>(level, memory, reclaim, source, table);

@@ -14,7 +14,8 @@ class dirty_leaves {
   using word = typename format::word;
 
  public:
-  constexpr dirty_leaves(Operation& op, Report& report, bool clear) noexcept : op_(op), report_(report), clear_(clear) {}
+  constexpr dirty_leaves(Operation& op, Report& report, bool clear) noexcept
+      : op_(op), report_(report), clear_(clear) {}
 
   bool any = false;
 
@@ -30,7 +31,9 @@ class dirty_leaves {
       if (dirty) {
         any = true;
         report_(run.address(span.first), (span.last - span.first + 1) * format::shape.leaf_bytes(Run::level));
-        if (clear_) op_.changed(run.address(span.first), run.address(span.last + 1) - 1, Run::level, invalidation_reason::reduced);
+        if (clear_)
+          op_.changed(run.address(span.first), run.address(span.last + 1) - 1, Run::level,
+                      invalidation_reason::reduced);
       }
       i = span.last;
     }
@@ -57,8 +60,8 @@ class dirty_leaves {
 template <class Operation, class Report>
 constexpr bool take_dirty(Operation& op, input_range range, Report& report, bool clear) noexcept {
   detail::dirty_leaves<Operation, Report> visitor{op, report, clear};
-  static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, typename Operation::format>(op.policies.memory, op.root,
-                                                                                                 range, visitor));
+  static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
   return visitor.any;
 }
 

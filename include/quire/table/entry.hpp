@@ -21,18 +21,19 @@ template <pte_format Format>
 // Stores `now` over `before`, a leaf or not, and gives what really stood there last: `before` and what the hardware
 // added. Release: what `now` leads to must be complete before a walker can follow it.
 template <pte_format Format, class Memory>
-constexpr typename Format::word replace_entry(Memory& memory, table_address table, std::size_t i, typename Format::word before,
-                                              typename Format::word now) noexcept {
+constexpr typename Format::word replace_entry(Memory& memory, table_address table, std::size_t i,
+                                              typename Format::word before, typename Format::word now) noexcept {
   using word = typename Format::word;
   if (hardware_may_write<Format>(before)) return memory.template exchange<word>(table, i, now, order::acq_rel);
   memory.template store<word>(table, i, now, order::release);
   return before;
 }
 
-// Applies `change` to an entry read as `before`; gives what stood there before the change. Relaxed: a change of rights or
-// accessed publishes nothing; the invalidation that follows orders it (maintenance.before_invalidation).
+// Applies `change` to an entry read as `before`; gives what stood there before the change. Relaxed: a change of rights
+// or accessed publishes nothing; the invalidation that follows orders it (maintenance.before_invalidation).
 template <pte_format Format, class Memory>
-constexpr typename Format::word change_entry(Memory& memory, table_address table, std::size_t i, typename Format::word before,
+constexpr typename Format::word change_entry(Memory& memory, table_address table, std::size_t i,
+                                             typename Format::word before,
                                              const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
   for (;;) {
@@ -62,17 +63,19 @@ QUIRE_INLINE constexpr bool change_loaded(Memory& memory, table_address table, s
   return true;
 }
 
-// Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed. Owned
-// words where the memory has the run capability and no word that would change can be written by the hardware.
+// Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed.
+// Owned words where the memory has the run capability and no word that would change can be written by the hardware.
 template <pte_format Format, class Memory>
-[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first, std::size_t last,
-                              const entry_change<typename Format::word>& change) noexcept {
+[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first,
+                                                std::size_t last,
+                                                const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
   if constexpr (run_memory<Memory, word>) {
     const std::size_t n = last - first + 1;
     word* words = memory.template own<word>(table, first, n);
     const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
-    if (seen.changed != 0 && seen.busy == 0) kernel::apply<word>(words, n, seen.all ? kernel::to_every_word(change) : change);
+    if (seen.changed != 0 && seen.busy == 0)
+      kernel::apply<word>(words, n, seen.all ? kernel::to_every_word(change) : change);
     memory.template written<word>(table, first, n);
     if (seen.changed == 0) return false;
     if (seen.busy == 0) return true;
@@ -85,8 +88,8 @@ template <pte_format Format, class Memory>
 
 // Fills a table (or part of one) that nobody can reach.
 template <pte_format Format, class Memory>
-constexpr void fill_entries(Memory& memory, table_address table, std::size_t first, std::size_t n, typename Format::word entry,
-                            typename Format::word step) noexcept {
+constexpr void fill_entries(Memory& memory, table_address table, std::size_t first, std::size_t n,
+                            typename Format::word entry, typename Format::word step) noexcept {
   using word = typename Format::word;
   if constexpr (run_memory<Memory, word>) {
     kernel::fill<word>(memory.template own<word>(table, first, n), n, entry, step);

@@ -19,7 +19,9 @@ struct mapping {
   int level;
   int group;  // log2 of the entries
 
-  [[nodiscard]] constexpr output_address translate(input_address address) const noexcept { return output + (address - input); }
+  [[nodiscard]] constexpr output_address translate(input_address address) const noexcept {
+    return output + (address - input);
+  }
   friend constexpr bool operator==(const mapping&, const mapping&) noexcept = default;
 };
 
@@ -28,13 +30,18 @@ template <pte_format Format>
 [[nodiscard]] constexpr mapping mapping_of(typename Format::word entry, int level, input_address within) noexcept {
   const int group = Format::group_of(entry, level);
   const std::uint64_t bytes = Format::shape.leaf_bytes(level) << group;
-  return {within.align_down(bytes), Format::output_of(entry, level), bytes, Format::attributes_of(entry, level), level, group};
+  return {within.align_down(bytes),
+          Format::output_of(entry, level),
+          bytes,
+          Format::attributes_of(entry, level),
+          level,
+          group};
 }
 
 // The same, read from its place: accessed and dirty of a group are those of all its entries.
 template <pte_format Format, class Memory>
-[[nodiscard]] constexpr mapping mapping_at(Memory& memory, table_address table, std::size_t index, typename Format::word entry,
-                                           int level, input_address within) noexcept {
+[[nodiscard]] constexpr mapping mapping_at(Memory& memory, table_address table, std::size_t index,
+                                           typename Format::word entry, int level, input_address within) noexcept {
   mapping found = mapping_of<Format>(entry, level, within);
   if constexpr (has_groups<Format>) {
     const entry_span span = group_span<Format>(entry, level, index);
@@ -51,30 +58,37 @@ template <pte_format Format, class Memory>
 template <pte_format Format>
 [[nodiscard]] constexpr error no_leaf(typename Format::word entry, int level, input_address address) noexcept {
   const entry_kind kind = Format::kind_of(entry, level);
-  const errc code = kind == entry_kind::marker ? errc::marked : kind == entry_kind::locked ? errc::busy : errc::not_mapped;
+  const errc code = kind == entry_kind::marker   ? errc::marked
+                    : kind == entry_kind::locked ? errc::busy
+                                                 : errc::not_mapped;
   return {code, static_cast<std::int8_t>(level), address.value};
 }
 
-// Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over it).
+// Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over
+// it).
 template <pte_format Format, class Memory>
 [[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
   if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
   return descend_then<Format>(
       memory, root, address,
       [&]<int Level>(table_address table, std::size_t i, typename Format::word entry) -> result<mapping> {
-        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]] return no_leaf<Format>(entry, Level, address);
+        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
+          return no_leaf<Format>(entry, Level, address);
         return mapping_at<Format>(memory, table, i, entry, Level, address);
       });
 }
 
 // Where `address` leads, and no more. Errors as for look_up.
 template <pte_format Format, class Memory>
-[[nodiscard]] constexpr result<output_address> translate_address(Memory& memory, table_address root, input_address address) noexcept {
-  if (!is_translatable<Format>(address)) [[unlikely]] return error{errc::beyond_input, -1, address.value};
+[[nodiscard]] constexpr result<output_address> translate_address(Memory& memory, table_address root,
+                                                                 input_address address) noexcept {
+  if (!is_translatable<Format>(address)) [[unlikely]]
+    return error{errc::beyond_input, -1, address.value};
   return descend_then<Format>(
       memory, root, address,
       [&]<int Level>(table_address, std::size_t, typename Format::word entry) -> result<output_address> {
-        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]] return no_leaf<Format>(entry, Level, address);
+        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
+          return no_leaf<Format>(entry, Level, address);
         const std::uint64_t inside = (Format::shape.leaf_bytes(Level) << Format::group_of(entry, Level)) - 1;
         return Format::output_of(entry, Level) + (address.value & inside);
       });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Mapping a range: check, reserve, commit. All or nothing.
 //
-// A child table that the range covers wholly is filled where nobody can reach it (unzeroed) and then published; one that
-// is covered partly is installed empty and filled in place, entry by entry from absent, which every walker may watch.
+// A child table that the range covers wholly is filled where nobody can reach it (unzeroed) and then published; one
+// that is covered partly is installed empty and filled in place, entry by entry from absent, which every walker may
+// watch.
 #pragma once
 
 #include <cstddef>  // size_t
@@ -27,7 +28,8 @@ struct leaf_choice {
   bool groups;
 
   [[nodiscard]] constexpr bool level_fits(int level) const noexcept {
-    return level <= largest_level && (Format::group_sizes(level) & 1U) != 0 && (skew & (Format::shape.leaf_bytes(level) - 1)) == 0;
+    return level <= largest_level && (Format::group_sizes(level) & 1U) != 0 &&
+           (skew & (Format::shape.leaf_bytes(level) - 1)) == 0;
   }
   // The largest level at which this mapping has leaves (pages always fit).
   [[nodiscard]] constexpr int highest() const noexcept {
@@ -49,9 +51,11 @@ struct leaf_choice {
   }
 };
 
-// Tables that mapping [first, last] (byte offsets in a table of `level`) takes below that table, when nothing is there yet.
+// Tables that mapping [first, last] (byte offsets in a table of `level`) takes below that table, when nothing is there
+// yet.
 template <pte_format Format>
-[[nodiscard]] constexpr std::size_t tables_below(int level, std::uint64_t first, std::uint64_t last, const leaf_choice<Format>& choice) noexcept {
+[[nodiscard]] constexpr std::size_t tables_below(int level, std::uint64_t first, std::uint64_t last,
+                                                 const leaf_choice<Format>& choice) noexcept {
   if (level == 0) return 0;
   const std::uint64_t inside = Format::shape.leaf_bytes(level) - 1;
   std::uint64_t i = first >> Format::shape.shift(level);
@@ -79,9 +83,11 @@ template <pte_format Format>
 // An upper bound of the tables, without the root, that mapping `range` to `output` can take: for whoever fills a cache.
 // Requires: a range that check_range accepts.
 template <pte_format Format>
-[[nodiscard]] constexpr std::size_t tables_needed(input_range range, output_address output, map_options options = {}) noexcept {
+[[nodiscard]] constexpr std::size_t tables_needed(input_range range, output_address output,
+                                                  map_options options = {}) noexcept {
   const leaf_choice<Format> choice{range.first().value ^ output.value, options.largest_level, options.groups};
-  return tables_below<Format>(Format::shape.root_level, input_offset<Format>(range.first()), input_offset<Format>(range.last()), choice);
+  return tables_below<Format>(Format::shape.root_level, input_offset<Format>(range.first()),
+                              input_offset<Format>(range.last()), choice);
 }
 
 namespace detail {
@@ -94,7 +100,9 @@ struct mapping_plan {
   attributes wanted;
   leaf_choice<Format> choice;
 
-  [[nodiscard]] constexpr output_address output_at(input_address address) const noexcept { return output + (address - range.first()); }
+  [[nodiscard]] constexpr output_address output_at(input_address address) const noexcept {
+    return output + (address - range.first());
+  }
   [[nodiscard]] constexpr bool covers(input_address first, input_address last) const noexcept {
     return range.first() <= first && last <= range.last();
   }
@@ -117,8 +125,7 @@ class check_map {
       const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
       switch (format::kind_of(entry, Run::level)) {
         case entry_kind::absent: count(run, i); break;
-        case entry_kind::table:
-          return run_stop<word>::at_table(i, entry);
+        case entry_kind::table: return run_stop<word>::at_table(i, entry);
         case entry_kind::leaf: {
           const errc said = fits(run, i, entry);
           if (said != errc::none) return run_stop<word>::failed(i, said);
@@ -147,9 +154,11 @@ class check_map {
     const entry_span span = group_span<format>(entry, Run::level, i);
     const input_address first = run.address(span.first), last = run.address(span.last + 1) - 1;
     const attributes have = format::attributes_of(entry, Run::level);
-    if (format::output_of(entry, Run::level) != plan_.output_at(first) || have.memory != plan_.wanted.memory) return errc::already_mapped;
+    if (format::output_of(entry, Run::level) != plan_.output_at(first) || have.memory != plan_.wanted.memory)
+      return errc::already_mapped;
     if (have.allowed.contains(plan_.wanted.allowed)) return errc::none;
-    return plan_.covers(first, last) && format::relax(plan_.wanted.allowed).has_value() ? errc::none : errc::already_mapped;
+    return plan_.covers(first, last) && format::relax(plan_.wanted.allowed).has_value() ? errc::none
+                                                                                        : errc::already_mapped;
   }
 
   Operation& op_;
@@ -208,9 +217,11 @@ class commit_map {
     auto& memory = op_.policies.memory;
     std::size_t end = i;
     while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1) &&
-           format::kind_of(memory.template load<word>(run.table, end + 1, order::relaxed), Run::level) == entry_kind::absent)
+           format::kind_of(memory.template load<word>(run.table, end + 1, order::relaxed), Run::level) ==
+               entry_kind::absent)
       ++end;
-    atomic::fence(order::release);  // what is mapped is complete before the leaves, which are stored relaxed, can be followed
+    atomic::fence(
+        order::release);  // what is mapped is complete before the leaves, which are stored relaxed, can be followed
     write<Run::level>(run.table, i, end, run.base);
     return end;
   }
@@ -219,8 +230,11 @@ class commit_map {
     constexpr int shift = format::shape.shift(Level);
     for (std::size_t i = first; i <= last;) {
       const int group = plan_.choice.group(Level, i, last);
-      const std::size_t n = group != 0 ? std::size_t{1} << group : has_groups<format> ? singles(Level, i, last) : last - i + 1;
-      fill_entries<format>(op_.policies.memory, table, i, n, leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
+      const std::size_t n = group != 0           ? std::size_t{1} << group
+                            : has_groups<format> ? singles(Level, i, last)
+                                                 : last - i + 1;
+      fill_entries<format>(op_.policies.memory, table, i, n,
+                           leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
                            format::step(Level, group));
       i += n;
     }
@@ -254,7 +268,8 @@ class commit_map {
     const entry_span span = group_span<format>(entry, Run::level, i);
     const std::size_t last = span.last < run.last ? span.last : run.last;
     if (format::attributes_of(entry, Run::level).allowed.contains(plan_.wanted.allowed)) return last;
-    if (change_entries<format>(op_.policies.memory, run.table, span.first, span.last, *format::relax(plan_.wanted.allowed)))
+    if (change_entries<format>(op_.policies.memory, run.table, span.first, span.last,
+                               *format::relax(plan_.wanted.allowed)))
       op_.changed(run.address(span.first), run.address(span.last + 1) - 1, Run::level, invalidation_reason::relaxed);
     return last;
   }
@@ -280,14 +295,15 @@ template <pte_format Format>
   const leaf_choice<Format> choice{at ^ output.value, options.largest_level, options.groups};
   for (int level = 0; level <= choice.highest(); ++level) {
     if ((Format::group_sizes(level) & 1U) == 0) continue;
-    const auto trial = Format::leaf(output_address{output.value & ~(Format::shape.leaf_bytes(level) - 1)}, wanted, level, 0);
+    const auto trial =
+        Format::leaf(output_address{output.value & ~(Format::shape.leaf_bytes(level) - 1)}, wanted, level, 0);
     if (!trial) return error{trial.error().code, static_cast<std::int8_t>(level), at};
   }
   return {};
 }
 
-// Errors, all before anything is changed: those of check_mapping; already_mapped, marked, busy (at the first entry in the
-// way); no_memory.
+// Errors, all before anything is changed: those of check_mapping; already_mapped, marked, busy (at the first entry in
+// the way); no_memory.
 template <pte_format Format, class P, class Source>
 constexpr result<void> map_range(operation<Format, P>& op, Source& source, input_range range, output_address output,
                                  const attributes& wanted, const map_options& options) noexcept {
@@ -296,9 +312,11 @@ constexpr result<void> map_range(operation<Format, P>& op, Source& source, input
       range, output, wanted, {range.first().value ^ output.value, options.largest_level, options.groups}};
   constexpr walk_flags flags = walk_flag::leaf | walk_flag::stop_on_retry;
   detail::check_map<operation<Format, P>> check{op, plan};
-  if (const error found = walk<flags, Format>(op.policies.memory, op.root, range, check); found.code != errc::none) return found;
+  if (const error found = walk<flags, Format>(op.policies.memory, op.root, range, check); found.code != errc::none)
+    return found;
   if (!source.reserve(check.tables)) return error{errc::no_memory, -1, range.first().value};
-  if (wanted.allowed.contains(executable)) op.policies.maintenance.code_visible(output, range.last() - range.first() + 1);
+  if (wanted.allowed.contains(executable))
+    op.policies.maintenance.code_visible(output, range.last() - range.first() + 1);
   detail::commit_map<operation<Format, P>, Source> commit{op, source, plan};
   static_cast<void>(walk<flags, Format>(op.policies.memory, op.root, range, commit));
   return {};

@@ -70,7 +70,8 @@ class operation {
   constexpr void installed() noexcept { installed_ = true; }
   // The end of an operation that made valid what was invalid, unless it was all there already.
   constexpr bool finish_install(input_range range) noexcept {
-    if (Format::facts.caches_invalid && installed_) changed(range.first(), range.last(), -1, invalidation_reason::installed);
+    if (Format::facts.caches_invalid && installed_)
+      changed(range.first(), range.last(), -1, invalidation_reason::installed);
     if (pending_) return finish();
     if (installed_) policies.maintenance.published();
     return false;

@@ -11,7 +11,8 @@
 
 #include <utility>  // move
 
-#include <quire/table/session.hpp>  // exclusive_session, shared_session
+#include <quire/table/session.hpp>         // exclusive_session
+#include <quire/table/shared_session.hpp>  // shared_session
 
 namespace quire {
 
@@ -25,7 +26,8 @@ class page_table {
   static_assert(has_yield<Policies>, "Policies::yield must be a yield_policy");
   static_assert(has_locking<Policies>, "Policies::locking must be a locking_policy");
   static_assert(has_update<Policies, Format>,
-                "Policies::update must break before it makes where the format needs it, and must not where faults cannot be retried");
+                "Policies::update must break before it makes where the format needs it, and must not where faults "
+                "cannot be retried");
 
  public:
   using format = Format;

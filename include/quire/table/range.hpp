@@ -30,7 +30,8 @@ template <pte_format Format>
   if (!is_translatable<Format>(range.last())) return {errc::beyond_input, -1, range.last().value};
   if constexpr (Format::facts.sign_extended) {
     constexpr int top = Format::shape.input_bits() - 1;
-    if ((range.first().value >> top) != (range.last().value >> top)) return {errc::beyond_input, -1, range.last().value};
+    if ((range.first().value >> top) != (range.last().value >> top))
+      return {errc::beyond_input, -1, range.last().value};
   }
   return {};
 }

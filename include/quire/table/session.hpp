@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Sessions: the operations of a table, as far as the lock that is held allows them.
+// The exclusive session: every operation of a table, for whoever holds its lock alone. (What the read side may do is in
+// shared_session.hpp.) When it ends it completes the invalidations it owes and then unlocks: no change that takes
+// something away outlives the lock unannounced.
 //
-// exclusive_session has everything. When it ends it completes the invalidations it owes and then unlocks: no change that
-// takes something away outlives the lock unannounced. shared_session (read side of locking::shared) may add rights to, or
-// age, one existing page leaf.
-//
-// Every operation checks its input first; an error names the input address and changes nothing. Operations that may take
-// tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
+// Every operation checks its input first; an error names the input address and changes nothing. Operations that may
+// take tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
 #pragma once
 
 #include <cstddef>  // nullptr_t
 #include <utility>  // exchange
 
-#include <quire/table/annotate.hpp>  // annotate_range
-#include <quire/table/change.hpp>    // change_range
-#include <quire/table/collapse.hpp>  // collapse_range, prune_range
-#include <quire/table/dirty.hpp>     // take_dirty
-#include <quire/table/lookup.hpp>    // look_up
-#include <quire/table/map.hpp>       // map_range
-#include <quire/table/shared.hpp>    // grant_write
-#include <quire/table/split.hpp>     // split_range
-#include <quire/table/unmap.hpp>     // unmap_range
+#include <quire/table/annotate.hpp>         // annotate_range
+#include <quire/table/change.hpp>           // change_range
+#include <quire/table/collapse.hpp>         // collapse_range, prune_range
+#include <quire/table/dirty.hpp>            // take_dirty
+#include <quire/table/map.hpp>              // map_range
+#include <quire/table/reading_session.hpp>  // reading_session
+#include <quire/table/split.hpp>            // split_range
+#include <quire/table/unmap.hpp>            // unmap_range
 
 namespace quire {
 
@@ -28,41 +25,6 @@ namespace quire {
 struct no_lock {
   constexpr void lock() noexcept {}
   constexpr void unlock() noexcept {}
-};
-
-// What every session can do: read.
-template <class Table>
-class reading_session {
- public:
-  using format = typename Table::format;
-
-  // The leaf that translates `address`. Errors: no_root; those of look_up.
-  [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    return look_up<format>(table_->policies().memory, *root, address);
-  }
-  // Where `address` leads.
-  [[nodiscard]] constexpr result<output_address> translate(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    return translate_address<format>(table_->policies().memory, *root, address);
-  }
-  // Calls function(mapping) for every leaf that overlaps the range, in ascending order; a function that gives false ends
-  // it with errc::stopped.
-  template <class Function>
-  constexpr result<void> for_each_mapping(input_range range, Function&& function) {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    auto& memory = table_->policies().memory;
-    detail::each_mapping<format, std::remove_reference_t<decltype(memory)>, std::remove_reference_t<Function>> visitor{memory, function};
-    return walk<walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry, format>(memory, *root, range, visitor);
-  }
-
- protected:
-  constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
-  Table* table_;
 };
 
 template <class Table, class Lock>
@@ -93,6 +55,8 @@ class exclusive_session : public reading_session<Table> {
   constexpr result<void> map(input_range range, output_address output, const attributes& wanted, Source& source,
                              map_options options = {}) noexcept {
     return with(range, [&](operation_type& op) -> result<void> {
+      // What an earlier operation of this session took away must be forgotten before anything is made there.
+      if constexpr (operation_type::breaks) complete();
       if (options.replace) {
         const auto replaced = take_away(op, source, range, output, wanted, options);
         if (!replaced) return replaced;
@@ -102,13 +66,14 @@ class exclusive_session : public reading_session<Table> {
       return done;
     });
   }
-  constexpr result<void> map(input_range range, output_address output, const attributes& wanted, map_options options = {}) noexcept {
+  constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
+                             map_options options = {}) noexcept {
     return map(range, output, wanted, table_->policies().tables, options);
   }
 
   // Takes mappings and annotations away and says what was there; report(removed_leaf) for each leaf entry if given.
-  // Tables that become unused because the range covers them are freed after the invalidation. Errors, before anything is
-  // changed: crosses_leaf, no_memory.
+  // Tables that become unused because the range covers them are freed after the invalidation. Errors, before anything
+  // is changed: crosses_leaf, no_memory.
   template <table_source Source, class Report>
   constexpr result<unmap_result> unmap(input_range range, partial part, Source& source, Report&& report) noexcept {
     return with(range, [&](operation_type& op) -> result<unmap_result> {
@@ -146,7 +111,8 @@ class exclusive_session : public reading_session<Table> {
   // may_write with it. Gives whether anything changed. Errors, before anything is changed: unsupported_attribute,
   // crosses_leaf, no_memory. `report` as for write_protect.
   template <table_source Source, class Report = const nothing_reported>
-  constexpr result<bool> protect(input_range range, permissions rights, partial part, Source& source, Report& report = ignore) noexcept {
+  constexpr result<bool> protect(input_range range, permissions rights, partial part, Source& source,
+                                 Report& report = ignore) noexcept {
     static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
                   "with this format protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     const auto change = format::protect(rights);
@@ -170,16 +136,18 @@ class exclusive_session : public reading_session<Table> {
   // allocates. Gives whether anything changed. report(address, bytes): leaves whose dirty state this took along.
   template <class Report = const nothing_reported>
   constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
-    static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-                  "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     return changing(range, format::write_protect, invalidation_reason::reduced, report);
   }
-  // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is protected
-  // whole.
+  // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
+  // protected whole.
   template <class Report = const nothing_reported>
   constexpr result<bool> write_protect(input_address first, std::uint64_t mask, Report& report = ignore) noexcept {
-    static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-                  "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return false;
     constexpr int bits = format::shape.page_bits;
     const auto low = static_cast<unsigned>(__builtin_ctzll(mask));
@@ -188,8 +156,10 @@ class exclusive_session : public reading_session<Table> {
     if (from < first) return error{errc::range_overflow, -1, first.value};
     const input_range range = input_range::closed(from, first + ((std::uint64_t{high} + 1) << bits) - 1);
     return with(range, [&](operation_type& op) -> result<bool> {
-      change_masked<operation_type, Report> visitor{op, first, mask, format::write_protect, invalidation_reason::reduced, report};
-      static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, format>(op.policies.memory, op.root, range, visitor));
+      change_masked<operation_type, Report> visitor{
+          op, first, mask, format::write_protect, invalidation_reason::reduced, report};
+      static_cast<void>(
+          walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root, range, visitor));
       const bool any = op.any_change();
       owes_ = op.finish() || owes_;
       return any;
@@ -201,14 +171,15 @@ class exclusive_session : public reading_session<Table> {
   constexpr result<bool> restore_write(input_range range) noexcept {
     constexpr word may_write = format::may_write_bit;
     constexpr entry_change<word> plain = format::make_writable;
-    constexpr entry_change<word> change{{plain.applies_to.mask | may_write, plain.applies_to.value | may_write}, plain.keep, plain.set};
+    constexpr entry_change<word> change{
+        {plain.applies_to.mask | may_write, plain.applies_to.value | may_write}, plain.keep, plain.set};
     const nothing_reported none;
     return changing(range, change, invalidation_reason::relaxed, none);
   }
 
-  // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller must
-  // know that the page behind it may be written. Success when they are there already. Errors: not_mapped, marked, busy,
-  // unsupported_attribute.
+  // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller
+  // must know that the page behind it may be written. Success when they are there already. Errors: not_mapped, marked,
+  // busy, unsupported_attribute.
   constexpr result<void> relax(input_address address, permissions rights) noexcept {
     const auto change = format::relax(rights);
     if (!change) return error{change.error().code, -1, address.value};
@@ -216,16 +187,20 @@ class exclusive_session : public reading_session<Table> {
       const auto found = this->lookup(address);
       if (!found) return found.error();
       const nothing_reported none;
-      if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none)) owes_ = op.finish() || owes_;
-      else if (!found->attrs.allowed.contains(rights))  // no leaf of this kind can have them: execution of device memory
+      if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none))
+        owes_ = op.finish() || owes_;
+      else if (!found->attrs.allowed.contains(
+                   rights))  // no leaf of this kind can have them: execution of device memory
         return error{errc::unsupported_attribute, static_cast<std::int8_t>(found->level), address.value};
-      else table_->policies().invalidation.local({found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
+      else
+        table_->policies().invalidation.local(
+            {found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
       return {};
     });
   }
 
-  // Sets the accessed bit of every leaf that overlaps the range: the answer to a fault of hardware that does not set it itself.
-  // Gives whether any was clear.
+  // Sets the accessed bit of every leaf that overlaps the range: the answer to a fault of hardware that does not set it
+  // itself. Gives whether any was clear.
   constexpr result<bool> set_accessed(input_range range) noexcept {
     const nothing_reported none;
     return changing(range, format::set_accessed, invalidation_reason::relaxed, none);
@@ -235,7 +210,8 @@ class exclusive_session : public reading_session<Table> {
     const nothing_reported none;
     return changing(range, format::clear_accessed, invalidation_reason::reduced, none);
   }
-  // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if `clear`.
+  // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if
+  // `clear`.
   template <class Report>
   constexpr result<bool> read_and_clear_dirty(input_range range, Report&& report, bool clear = true) noexcept {
     static_assert(format::facts.has_dirty, "this format has no dirty bit: track writes by write_protect()");
@@ -247,7 +223,8 @@ class exclusive_session : public reading_session<Table> {
   }
 
   // Splits every leaf above `target` that overlaps the range, and breaks groups down to it. Runs out of memory quietly:
-  // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every entry.
+  // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every
+  // entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
   constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
@@ -264,9 +241,9 @@ class exclusive_session : public reading_session<Table> {
     return split(range, target, table_->policies().tables);
   }
 
-  // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one another
-  // with equal attributes; accessed and dirty become the OR. Caller must: know that the memory behind it is one piece and
-  // that nobody tracks it by pages.
+  // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one
+  // another with equal attributes; accessed and dirty become the OR. Caller must: know that the memory behind it is one
+  // piece and that nobody tracks it by pages.
   constexpr result<collapse_result> collapse(input_range range, int largest_level = 7) noexcept {
     return with(range, [&](operation_type& op) -> result<collapse_result> {
       const collapse_result made = collapse_range(op, range, largest_level);
@@ -283,8 +260,9 @@ class exclusive_session : public reading_session<Table> {
     });
   }
 
-  // Writes a marker with `payload` (facts.marker_bits bits) over a range in which nothing is mapped; unmap takes it away.
-  // All or nothing. Errors: already_mapped, marked, no_memory; unsupported_attribute for a payload that does not fit.
+  // Writes a marker with `payload` (facts.marker_bits bits) over a range in which nothing is mapped; unmap takes it
+  // away. All or nothing. Errors: already_mapped, marked, no_memory; unsupported_attribute for a payload that does not
+  // fit.
   template <table_source Source>
   constexpr result<void> annotate(input_range range, std::uint64_t payload, Source& source) noexcept {
     if (payload >> format::facts.marker_bits != 0) return error{errc::unsupported_attribute, -1, range.first().value};
@@ -309,9 +287,9 @@ class exclusive_session : public reading_session<Table> {
     table_->policies().invalidation.complete();
   }
 
-  // The lock-drop contract. When the yield policy or a contended lock asks for it, or `now`: complete the invalidations,
-  // unlock, pause, refill() (top caches up; may sleep), lock. Gives whether the table still has its root; a caller that
-  // goes on starts from it, and must have made progress since it last asked.
+  // The lock-drop contract. When the yield policy or a contended lock asks for it, or `now`: complete the
+  // invalidations, unlock, pause, refill() (top caches up; may sleep), lock. Gives whether the table still has its
+  // root; a caller that goes on starts from it, and must have made progress since it last asked.
   template <class Refill>
   constexpr bool let_go(bool now, Refill&& refill) noexcept {
     auto& yield = table_->policies().yield;
@@ -342,7 +320,8 @@ class exclusive_session : public reading_session<Table> {
     return body(op);
   }
   template <class Report>
-  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why, Report& report) noexcept {
+  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
+                                  Report& report) noexcept {
     return with(range, [&](operation_type& op) -> result<bool> {
       const bool any = change_range(op, range, change, why, report);
       owes_ = op.finish() || owes_;
@@ -351,8 +330,8 @@ class exclusive_session : public reading_session<Table> {
   }
   // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
   template <class Source>
-  constexpr result<void> take_away(operation_type& op, Source& source, input_range range, output_address output, const attributes& wanted,
-                                   const map_options& options) noexcept {
+  constexpr result<void> take_away(operation_type& op, Source& source, input_range range, output_address output,
+                                   const attributes& wanted, const map_options& options) noexcept {
     if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
     std::size_t tables = tables_needed<format>(range, output, options);
     for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
@@ -367,47 +346,6 @@ class exclusive_session : public reading_session<Table> {
   Lock* lock_;
   bool taken_;
   bool owes_ = false;
-};
-
-// The read side. Several may be at work at once, beside the hardware; never beside an exclusive session.
-template <class Table, class RwLock>
-class shared_session : public reading_session<Table> {
-  using base = reading_session<Table>;
-  using base::table_;
-
- public:
-  using format = typename Table::format;
-
-  constexpr shared_session(Table& table, RwLock& lock) noexcept : base(table), lock_(lock) { lock_.lock_shared(); }
-  shared_session(const shared_session&) = delete;
-  shared_session& operator=(const shared_session&) = delete;
-  constexpr ~shared_session() { lock_.unlock_shared(); }
-
-  // The write-fault fast path: shared.hpp. mark() is called once, before the leaf becomes writable.
-  template <class Mark>
-  [[nodiscard]] constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
-    const auto root = table_->root();
-    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
-    return grant_write<format>(table_->policies(), *root, address, mark);
-  }
-  // Adds rights to the page leaf that translates `address`; the write permission only where may_write is set. Errors:
-  // not_mapped; unsupported_level for a block or a group (take the write side); not_permitted.
-  constexpr result<void> relax(input_address address, permissions rights) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
-    return relax_page<format>(table_->policies(), *root, address, rights);
-  }
-  // Clears the accessed bit of the page leaf that translates `address`; gives whether it was set.
-  constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
-    return age_page<format>(table_->policies(), *root, address);
-  }
-
- private:
-  RwLock& lock_;
 };
 
 }  // namespace quire

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the read side may do to one existing page leaf: add rights, or age it, by compare-exchange.
 //
-// Who may write what: other readers change rights and accessed of the same entry by the same means, and the hardware adds
-// accessed and dirty. Structure cannot change: that is the write side, which the lock keeps out. So an entry that is a page
-// leaf stays one, and its output and memory type stay as they are.
+// Who may write what: other readers change rights and accessed of the same entry by the same means, and the hardware
+// adds accessed and dirty. Structure cannot change: that is the write side, which the lock keeps out. So an entry that
+// is a page leaf stays one, and its output and memory type stay as they are.
 #pragma once
 
 #include <quire/policy/locking.hpp>  // dirty_order
@@ -31,21 +31,23 @@ QUIRE_INLINE constexpr void announce_locally(P& policies, input_address address)
 
 }  // namespace detail
 
-// Makes the page leaf that translates `address` writable, and sets what the hardware would trap on if it were clear: dirty,
-// and accessed where the hardware does not set it itself.
+// Makes the page leaf that translates `address` writable, and sets what the hardware would trap on if it were clear:
+// dirty, and accessed where the hardware does not set it itself.
 //
 // mark() runs once, after the leaf was found fit and before the exchange: under a lock that keeps the harvest out, an
 // observer that sees the write permission must already see the mark. The exchange has release order for that. A mark
-// without a grant (the entry was changed away meanwhile) over-reports, which is harmless. The compare-exchange expects the
-// whole entry, so an accessed bit that the hardware adds meanwhile is kept by going round again. The loser of a race ends
-// its own stale translation too, or it would fault forever.
+// without a grant (the entry was changed away meanwhile) over-reports, which is harmless. The compare-exchange expects
+// the whole entry, so an accessed bit that the hardware adds meanwhile is kept by going round again. The loser of a
+// race ends its own stale translation too, or it would fault forever.
 template <pte_format Format, class P, class Mark>
-[[nodiscard]] QUIRE_INLINE constexpr write_grant grant_write(P& policies, table_address root, input_address address, Mark&& mark) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr write_grant grant_write(P& policies, table_address root, input_address address,
+                                                             Mark&& mark) noexcept {
   static_assert(P::locking::fast_path_order == dirty_order::mark_then_grant);
   using word = typename Format::word;
   const auto found = descend<Format>(policies.memory, root, address);
   if (found.level != 0) [[unlikely]]
-    return Format::kind_of(found.entry, found.level) == entry_kind::leaf ? write_grant::not_page : write_grant::not_mapped;
+    return Format::kind_of(found.entry, found.level) == entry_kind::leaf ? write_grant::not_page
+                                                                         : write_grant::not_mapped;
   // granted: nothing speaks against it.
   const auto verdict = [](word entry) {
     if (Format::kind_of(entry, 0) != entry_kind::leaf) return write_grant::not_mapped;
@@ -54,7 +56,8 @@ template <pte_format Format, class P, class Mark>
     return write_grant::granted;
   };
   word entry = found.entry;
-  if (const write_grant said = verdict(entry); said != write_grant::granted) [[unlikely]] return said;
+  if (const write_grant said = verdict(entry); said != write_grant::granted) [[unlikely]]
+    return said;
   mark();
   for (;;) {
     word writable_entry = Format::make_writable(entry);
@@ -63,7 +66,8 @@ template <pte_format Format, class P, class Mark>
       detail::announce_locally<Format>(policies, address);
       return write_grant::already;
     }
-    if (policies.memory.template compare_exchange<word>(found.table, found.index, entry, writable_entry, order::release)) [[likely]] {
+    if (policies.memory.template compare_exchange<word>(found.table, found.index, entry, writable_entry,
+                                                        order::release)) [[likely]] {
       policies.maintenance.published();
       detail::announce_locally<Format>(policies, address);
       return write_grant::granted;
@@ -83,7 +87,8 @@ constexpr result<void> relax_page(P& policies, table_address root, input_address
       return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
     if (found.level != 0 || Format::group_of(found.entry, 0) != 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
-    if (rights.contains(writable) && (found.entry & Format::may_write_bit) == 0) return error{errc::not_permitted, 0, address.value};
+    if (rights.contains(writable) && (found.entry & Format::may_write_bit) == 0)
+      return error{errc::not_permitted, 0, address.value};
     const word relaxed = (*change)(found.entry);
     if (relaxed == found.entry && !Format::attributes_of(relaxed, 0).allowed.contains(rights))
       return error{errc::unsupported_attribute, 0, address.value};
@@ -108,7 +113,8 @@ constexpr result<bool> age_page(P& policies, table_address root, input_address a
       return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
     if (!Format::is_accessed(found.entry)) return false;
     const word aged = Format::clear_accessed(found.entry);
-    if (policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, aged, order::relaxed)) return true;
+    if (policies.memory.template compare_exchange<word>(found.table, found.index, found.entry, aged, order::relaxed))
+      return true;
   }
 }
 

@@ -34,10 +34,13 @@ struct split_work {
 
 // Turns groups into single leaves, keeping translation and attributes; accessed and dirty of the group go to each.
 template <int Level, pte_format Format, class P>
-constexpr void break_group(operation<Format, P>& op, table_address table, std::uint64_t base, entry_span span) noexcept {
+constexpr void break_group(operation<Format, P>& op, table_address table, std::uint64_t base,
+                           entry_span span) noexcept {
   using word = typename Format::word;
   auto& memory = op.policies.memory;
-  const auto address = [&](std::size_t i) { return input_address{base + (std::uint64_t{i} << Format::shape.shift(Level))}; };
+  const auto address = [&](std::size_t i) {
+    return input_address{base + (std::uint64_t{i} << Format::shape.shift(Level))};
+  };
   const word sample = memory.template load<word>(table, span.first, order::relaxed);
   attributes kept = Format::attributes_of(sample, Level);
   const output_address output = Format::output_of(sample, Level);
@@ -67,7 +70,8 @@ constexpr void break_group(operation<Format, P>& op, table_address table, std::u
       written = kept;
       const word first = single();
       for (std::size_t i = span.first; i <= span.last; ++i)
-        collect(memory.template exchange<word>(table, i, static_cast<word>(first + (i - span.first) * step), order::acq_rel));
+        collect(memory.template exchange<word>(table, i, static_cast<word>(first + (i - span.first) * step),
+                                               order::acq_rel));
     } while (written != kept);
     op.changed(address(span.first), address(span.last + 1) - 1, Level, invalidation_reason::resized);
   }
@@ -109,9 +113,9 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
   return last;
 }
 
-// Visitor: splits every leaf above `target` that overlaps the range, and breaks groups at or above it. A leaf wholly inside
-// the range goes down to `target` in one piece when `source` has the tables for it, else one level at a time; a leaf that
-// reaches out of the range goes one level at a time, along the range only.
+// Visitor: splits every leaf above `target` that overlaps the range, and breaks groups at or above it. A leaf wholly
+// inside the range goes down to `target` in one piece when `source` has the tables for it, else one level at a time; a
+// leaf that reaches out of the range goes one level at a time, along the range only.
 template <class Operation, class Source>
 class split_leaves {
   using format = typename Operation::format;
@@ -184,7 +188,9 @@ class split_leaves {
     const auto& memory = op_.policies.memory;
     const std::size_t last = run.last;
     const table_address table = run.table;
-    while (i < last && format::kind_of(memory.template load<word>(table, i + 1, order::relaxed), Run::level) == entry_kind::table) ++i;
+    while (i < last &&
+           format::kind_of(memory.template load<word>(table, i + 1, order::relaxed), Run::level) == entry_kind::table)
+      ++i;
     return i;
   }
   template <class Run>
@@ -201,13 +207,13 @@ class split_leaves {
   split_result result_{};
 };
 
-// Splits every leaf above `target` in the range. `Skip`: levels whose entries need not be looked at, since a table at the
-// level above says that they are split already.
+// Splits every leaf above `target` in the range. `Skip`: levels whose entries need not be looked at, since a table at
+// the level above says that they are split already.
 template <walk_flags Skip, class Operation, class Source>
 constexpr split_result split_range(Operation& op, Source& source, input_range range, int target) noexcept {
   split_leaves<Operation, Source> visitor{op, source, range, target};
-  static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry | Skip, typename Operation::format>(op.policies.memory, op.root,
-                                                                                                        range, visitor));
+  static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry | Skip), typename Operation::format>(
+      op.policies.memory, op.root, range, visitor));
   return visitor.result();
 }
 
@@ -230,7 +236,8 @@ template <class Operation>
   const auto found = descend<format, order::relaxed>(op.policies.memory, op.root, boundary);
   if (format::kind_of(found.entry, found.level) != entry_kind::leaf) return {};
   boundary_need need;
-  for (int level = found.level; level > 0 && !boundary.is_aligned(format::shape.leaf_bytes(level)); --level) ++need.tables;
+  for (int level = found.level; level > 0 && !boundary.is_aligned(format::shape.leaf_bytes(level)); --level)
+    ++need.tables;
   need.straddled = need.tables != 0 || group_span<format>(found.entry, found.level, found.index).first != found.index;
   return need;
 }
@@ -277,15 +284,16 @@ template <class Operation, class Source>
 QUIRE_COLD constexpr void make_boundary(Operation& op, Source& source, input_address boundary) noexcept {
   using format = typename Operation::format;
   split_at_boundary<Operation, Source> visitor{op, source, boundary};
-  static_cast<void>(walk<walk_flag::leaf | walk_flag::stop_on_retry, format>(op.policies.memory, op.root,
-                                                                             page_of<format>(boundary), visitor));
+  static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root,
+                                                                               page_of<format>(boundary), visitor));
 }
 
 // Part of a leaf: split it (needs tables; nothing outside the range changes), take the whole leaf (never allocates; the
 // result says what was really covered), or refuse.
 enum class partial : unsigned char { split, whole, error };
 
-// Makes both ends of the range leaf boundaries as `part` says. Errors, before anything is changed: crosses_leaf, no_memory.
+// Makes both ends of the range leaf boundaries as `part` says. Errors, before anything is changed: crosses_leaf,
+// no_memory.
 template <class Operation, class Source>
 constexpr result<void> settle_ends(Operation& op, Source& source, input_range range, partial part) noexcept {
   if (part == partial::whole) return {};

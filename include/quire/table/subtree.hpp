@@ -22,8 +22,9 @@ template <pte_format Format>
 
 namespace detail {
 
-// Writes the leaves of a subtree; `Fresh` takes its tables from `source`, otherwise they are there and only the leaves are
-// written again (the hardware touched the original meanwhile). The table's entries translate `leaf` of level Level + 1.
+// Writes the leaves of a subtree; `Fresh` takes its tables from `source`, otherwise they are there and only the leaves
+// are written again (the hardware touched the original meanwhile). The table's entries translate `leaf` of level Level
+// + 1.
 template <pte_format Format, int Level, bool Fresh, class Memory, class Maintenance, class Source>
 constexpr void write_subtree(Memory& memory, Maintenance& maintenance, Source& source, table_address table,
                              typename Format::word leaf, int target) noexcept {
@@ -39,7 +40,8 @@ constexpr void write_subtree(Memory& memory, Maintenance& maintenance, Source& s
           QUIRE_EXPECTS(taken.has_value());  // reserved by the caller
           below = *taken;
         } else below = Format::table_of(memory.template load<word>(table, i, order::relaxed), Level);
-        write_subtree<Format, Level - 1, Fresh>(memory, maintenance, source, below, static_cast<word>(child + i * step), target);
+        write_subtree<Format, Level - 1, Fresh>(memory, maintenance, source, below, static_cast<word>(child + i * step),
+                                                target);
         if constexpr (Fresh) memory.template store<word>(table, i, Format::table(below, Level), order::relaxed);
       }
       maintenance.table_filled(table, table_bytes<Format>(Level));
@@ -55,18 +57,22 @@ constexpr void write_subtree(Memory& memory, Maintenance& maintenance, Source& s
 // A table, with everything below it, that translates as the single leaf `leaf` of `Level` does, in leaves of `target`.
 // Requires: tables_to_split(Level, target) tables reserved at `source`.
 template <int Level, pte_format Format, class P, class Source>
-[[nodiscard]] constexpr table_address build_subtree(operation<Format, P>& op, Source& source, typename Format::word leaf, int target) noexcept {
+[[nodiscard]] constexpr table_address build_subtree(operation<Format, P>& op, Source& source,
+                                                    typename Format::word leaf, int target) noexcept {
   const auto table = source.take(table_contents::any);
   QUIRE_EXPECTS(table.has_value());
-  detail::write_subtree<Format, Level - 1, true>(op.policies.memory, op.policies.maintenance, source, *table, leaf, target);
+  detail::write_subtree<Format, Level - 1, true>(op.policies.memory, op.policies.maintenance, source, *table, leaf,
+                                                 target);
   return *table;
 }
 
 // Writes the leaves of such a subtree again from `leaf`, before it is published.
 template <int Level, pte_format Format, class P>
-constexpr void rewrite_subtree(operation<Format, P>& op, table_address table, typename Format::word leaf, int target) noexcept {
+constexpr void rewrite_subtree(operation<Format, P>& op, table_address table, typename Format::word leaf,
+                               int target) noexcept {
   no_tables none;
-  detail::write_subtree<Format, Level - 1, false>(op.policies.memory, op.policies.maintenance, none, table, leaf, target);
+  detail::write_subtree<Format, Level - 1, false>(op.policies.memory, op.policies.maintenance, none, table, leaf,
+                                                  target);
 }
 
 }  // namespace quire

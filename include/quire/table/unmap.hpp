@@ -9,8 +9,8 @@
 
 namespace quire {
 
-// What unmap found: leaves (a group counts once per entry), whether any had been accessed or written, and the range whose
-// translations are gone.
+// What unmap found: leaves (a group counts once per entry), whether any had been accessed or written, and the range
+// whose translations are gone.
 struct unmap_result {
   std::uint64_t entries = 0;
   bool accessed = false;
@@ -119,13 +119,15 @@ class unmap_leaves {
     return span.last;
   }
   template <class Run>
-  constexpr void report(const Run& run, std::size_t first, std::size_t last, word was, bool accessed, bool dirty) noexcept {
+  constexpr void report(const Run& run, std::size_t first, std::size_t last, word was, bool accessed,
+                        bool dirty) noexcept {
     attributes attrs = format::attributes_of(was, Run::level);
     attrs.accessed = accessed;
     attrs.dirty = dirty;
     const std::uint64_t bytes = format::shape.leaf_bytes(Run::level);
     const output_address output = format::output_of(was, Run::level);
-    for (std::size_t k = first; k <= last; ++k) report_(removed_leaf{run.address(k), output + (k - first) * bytes, bytes, attrs});
+    for (std::size_t k = first; k <= last; ++k)
+      report_(removed_leaf{run.address(k), output + (k - first) * bytes, bytes, attrs});
   }
   template <class Run>
   constexpr void note(const Run& run, const taken_leaves& taken) noexcept {
@@ -188,16 +190,18 @@ class discard_leaves {
 template <class Operation, class Report>
 constexpr unmap_result unmap_range(Operation& op, input_range range, Report& report) noexcept {
   detail::unmap_leaves<Operation, Report> visitor{op, range, report};
-  static_cast<void>(walk<walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry, typename Operation::format>(
-      op.policies.memory, op.root, range, visitor));
+  static_cast<void>(
+      walk<(walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry), typename Operation::format>(
+          op.policies.memory, op.root, range, visitor));
   return visitor.found;
 }
 
 template <class Operation>
 constexpr void discard_range(Operation& op, input_range range) noexcept {
   detail::discard_leaves<Operation> visitor{op, range};
-  static_cast<void>(walk<walk_flag::leaf | walk_flag::table_pre | walk_flag::stop_on_retry, typename Operation::format>(
-      op.policies.memory, op.root, range, visitor));
+  static_cast<void>(
+      walk<(walk_flag::leaf | walk_flag::table_pre | walk_flag::stop_on_retry), typename Operation::format>(
+          op.policies.memory, op.root, range, visitor));
 }
 
 }  // namespace quire

@@ -33,8 +33,8 @@ template <pte_format Format, int Level, int Floor, order Order, class Memory, cl
 }
 }  // namespace detail
 
-// Gives then.operator()<Level>(table, index, entry) of that entry: the level is a constant in what follows, as a decoder
-// wants it. Requires: address inside the geometry. `Order`: acquire where tables may be published meanwhile.
+// Gives then.operator()<Level>(table, index, entry) of that entry: the level is a constant in what follows, as a
+// decoder wants it. Requires: address inside the geometry. `Order`: acquire where tables may be published meanwhile.
 template <pte_format Format, order Order = order::acquire, int Floor = 0, class Memory, class Then>
 [[nodiscard]] QUIRE_INLINE constexpr auto descend_then(Memory& memory, table_address root, input_address address,
                                                        Then&& then) noexcept {
@@ -43,7 +43,8 @@ template <pte_format Format, order Order = order::acquire, int Floor = 0, class 
 
 // The same as a value.
 template <pte_format Format, order Order = order::acquire, int Floor = 0, class Memory>
-[[nodiscard]] QUIRE_INLINE constexpr found_entry<Format> descend(Memory& memory, table_address root, input_address address) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr found_entry<Format> descend(Memory& memory, table_address root,
+                                                                 input_address address) noexcept {
   return descend_then<Format, Order, Floor>(
       memory, root, address, []<int Level>(table_address table, std::size_t i, typename Format::word entry) {
         return found_entry<Format>{table, i, entry, Level};

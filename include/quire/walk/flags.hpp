@@ -16,8 +16,8 @@ struct walk_flags {
   on_retry retry = on_retry::unsaid;
 
   friend constexpr walk_flags operator|(walk_flags a, walk_flags b) noexcept {
-    return {a.leaf || b.leaf, a.table_pre || b.table_pre, a.table_post || b.table_post, a.shared || b.shared,
-            a.skipped | b.skipped, a.retry == on_retry::unsaid ? b.retry : a.retry};
+    return {a.leaf || b.leaf,     a.table_pre || b.table_pre, a.table_post || b.table_post,
+            a.shared || b.shared, a.skipped | b.skipped,      a.retry == on_retry::unsaid ? b.retry : a.retry};
   }
 
   // The skip flag is asked before the kind of call: no other flag can bring a skipped level back.

@@ -55,8 +55,9 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
 // What a change would do to a run.
 template <class Word>
 struct scan_result {
-  Word changed;      // the bits that would change in any word
-  Word busy;         // of the words it applies to, the bits of `quiet` that are missing in any: the hardware may be writing there
+  Word changed;  // the bits that would change in any word
+  Word busy;     // of the words it applies to, the bits of `quiet` that are missing in any: the hardware may be writing
+                 // there
   bool all = false;  // it is known to apply to every word: to_every_word(change) does the same
 };
 
@@ -65,11 +66,11 @@ template <class Word>
   return {{0, 0}, change.keep, change.set};
 }
 
-// Most tables are alike all over: then the bits that every word has and the bits that any word has are the answer, and no
-// word need be asked by itself.
+// Most tables are alike all over: then the bits that every word has and the bits that any word has are the answer, and
+// no word need be asked by itself.
 template <class Word>
-[[nodiscard]] QUIRE_INLINE constexpr scan_result<Word> scan(const Word* words, std::size_t n, const entry_change<Word>& change,
-                                                            Word quiet) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr scan_result<Word> scan(const Word* words, std::size_t n,
+                                                            const entry_change<Word>& change, Word quiet) noexcept {
   const Word mask = change.applies_to.mask, value = change.applies_to.value;
   const Word cleared = static_cast<Word>(~(change.keep | change.set));
   Word ones = 0, zeros = 0;  // bits that some word to which the change applies has, and lacks
@@ -94,7 +95,8 @@ template <class Word>
         in_any = static_cast<Word>(in_any | any[lane]);
       }
       if ((in_every & mask) == value && (in_any & mask) == value)
-        return {static_cast<Word>((in_any & cleared) | (~in_every & change.set)), static_cast<Word>(~in_every & quiet), true};
+        return {static_cast<Word>((in_any & cleared) | (~in_every & change.set)), static_cast<Word>(~in_every & quiet),
+                true};
       if (((value & ~in_any) | (mask & ~value & in_every)) != 0) return {0, 0};  // applies to none
       i = 0;
     }

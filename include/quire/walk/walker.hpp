@@ -68,10 +68,18 @@ struct run_stop {
   Word entry = 0;
 
   [[nodiscard]] static constexpr run_stop done() noexcept { return {}; }
-  [[nodiscard]] static constexpr run_stop at_table(std::size_t i, Word e) noexcept { return {stop_reason::at_table, errc::none, i, e}; }
-  [[nodiscard]] static constexpr run_stop made_table(std::size_t i, Word e) noexcept { return {stop_reason::made_table, errc::none, i, e}; }
-  [[nodiscard]] static constexpr run_stop retry(std::size_t i) noexcept { return {stop_reason::retry, errc::busy, i, 0}; }
-  [[nodiscard]] static constexpr run_stop failed(std::size_t i, errc code) noexcept { return {stop_reason::failed, code, i, 0}; }
+  [[nodiscard]] static constexpr run_stop at_table(std::size_t i, Word e) noexcept {
+    return {stop_reason::at_table, errc::none, i, e};
+  }
+  [[nodiscard]] static constexpr run_stop made_table(std::size_t i, Word e) noexcept {
+    return {stop_reason::made_table, errc::none, i, e};
+  }
+  [[nodiscard]] static constexpr run_stop retry(std::size_t i) noexcept {
+    return {stop_reason::retry, errc::busy, i, 0};
+  }
+  [[nodiscard]] static constexpr run_stop failed(std::size_t i, errc code) noexcept {
+    return {stop_reason::failed, code, i, 0};
+  }
 };
 
 namespace detail {
@@ -85,14 +93,15 @@ struct walker {
   Visitor& visitor;
 
   template <int Level>
-  static constexpr bool needs_tables = Level > 0 && (Flags.calls_pre(Level) || Flags.calls_post(Level) || Flags.wants(Level - 1));
+  static constexpr bool needs_tables = Level > 0 &&
+                                       (Flags.calls_pre(Level) || Flags.calls_post(Level) || Flags.wants(Level - 1));
 
   [[nodiscard]] static constexpr bool ends_walk(errc code) noexcept {
     return code != errc::none && !(code == errc::busy && Flags.retry == on_retry::go_on);
   }
 
-  // Where one entry holds the whole range, and the entry is a table that brings no call of its own, goes straight down; the
-  // loops begin at the lowest table that holds the range. Arguments as for level().
+  // Where one entry holds the whole range, and the entry is a table that brings no call of its own, goes straight down;
+  // the loops begin at the lowest table that holds the range. Arguments as for level().
   template <int Level>
   QUIRE_INLINE constexpr error start(table_address table, std::uint64_t base, std::uint64_t first, std::uint64_t last) {
     if constexpr (Level > 0 && Flags.wants(Level - 1) && !Flags.calls_pre(Level) && !Flags.calls_post(Level)) {
@@ -102,7 +111,8 @@ struct walker {
         const std::size_t i = static_cast<std::size_t>(first >> shift);
         const word entry = memory.template load<word>(table, i, load_order);
         if (Format::kind_of(entry, Level) == entry_kind::table) [[likely]]
-          return start<Level - 1>(Format::table_of(entry, Level), base + (std::uint64_t{i} << shift), first & inside, last & inside);
+          return start<Level - 1>(Format::table_of(entry, Level), base + (std::uint64_t{i} << shift), first & inside,
+                                  last & inside);
       }
     }
     return level<Level>(table, base, first, last);
@@ -150,8 +160,9 @@ struct walker {
           }
         }
         if constexpr (Flags.wants(Level - 1)) {
-          const error below = level<Level - 1>(Format::table_of(position.entry, Level), position.address.value,
-                                               i == first_index ? first & inside : 0, i == last_index ? last & inside : inside);
+          const error below =
+              level<Level - 1>(Format::table_of(position.entry, Level), position.address.value,
+                               i == first_index ? first & inside : 0, i == last_index ? last & inside : inside);
           if (below.code != errc::none) return below;
         }
         if constexpr (Flags.calls_post(Level)) {
@@ -179,7 +190,8 @@ template <pte_format Format>
 
 template <walk_flags Flags, pte_format Format, class Memory, class Visitor>
 constexpr error walk(Memory& memory, table_address root, input_range range, Visitor&& visitor) {
-  static_assert(Flags.retry != on_retry::unsaid, "say what a retry does: walk_flag::stop_on_retry or go_on_after_retry");
+  static_assert(Flags.retry != on_retry::unsaid,
+                "say what a retry does: walk_flag::stop_on_retry or go_on_after_retry");
   constexpr int top = Format::shape.root_level;
   if constexpr (!Flags.wants(top)) return {};
   else {

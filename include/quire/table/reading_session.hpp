@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// What every session can do: read. Sessions that change things derive from it.
+#pragma once
+
+#include <type_traits>  // remove_reference_t
+
+#include <quire/table/lookup.hpp>  // look_up, translate_address, each_mapping
+
+namespace quire {
+
+template <class Table>
+class reading_session {
+ public:
+  using format = typename Table::format;
+
+  // The leaf that translates `address`. Errors: no_root; those of look_up.
+  [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    return look_up<format>(table_->policies().memory, *root, address);
+  }
+  // Where `address` leads.
+  [[nodiscard]] constexpr result<output_address> translate(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    return translate_address<format>(table_->policies().memory, *root, address);
+  }
+  // Calls function(mapping) for every leaf that overlaps the range, in ascending order; a function that gives false
+  // ends it with errc::stopped.
+  template <class Function>
+  constexpr result<void> for_each_mapping(input_range range, Function&& function) {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    auto& memory = table_->policies().memory;
+    detail::each_mapping<format, std::remove_reference_t<decltype(memory)>, std::remove_reference_t<Function>> visitor{
+        memory, function};
+    return walk<(walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry), format>(memory, *root, range,
+                                                                                          visitor);
+  }
+
+ protected:
+  constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
+  Table* table_;
+};
+
+}  // namespace quire

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include <quire/dirty/invalidation_sequence.hpp>
+
+#include "catch.hpp"
+
+namespace {
+using quire::input_address;
+using quire::input_range;
+
+constexpr input_range range(std::uint64_t first, std::uint64_t end) {
+  return input_range::half_open(input_address{first}, input_address{end});
+}
+}  // namespace
+
+TEST_CASE("nothing happened") {
+  const quire::invalidation_sequence sequence;
+  const auto snapshot = sequence.sample();
+  CHECK_FALSE(sequence.must_retry(snapshot, input_address{0}));
+  CHECK_FALSE(sequence.in_progress());
+}
+
+TEST_CASE("a change in progress stops its own range only") {
+  quire::invalidation_sequence sequence;
+  sequence.begin(range(0x2000, 0x4000));
+  const auto snapshot = sequence.sample();
+  CHECK(sequence.in_progress());
+  CHECK_FALSE(sequence.must_retry(snapshot, input_address{0x1fff}));
+  CHECK(sequence.must_retry(snapshot, input_address{0x2000}));
+  CHECK(sequence.must_retry(snapshot, input_address{0x3fff}));
+  CHECK_FALSE(sequence.must_retry(snapshot, input_address{0x4000}));
+  sequence.end();
+  CHECK_FALSE(sequence.in_progress());
+}
+
+TEST_CASE("a change that ended since the sample stops everything") {
+  quire::invalidation_sequence sequence;
+  const auto before = sequence.sample();
+  sequence.begin(range(0x2000, 0x4000));
+  const auto during = sequence.sample();
+  sequence.end();
+  CHECK(sequence.must_retry(before, input_address{0x9000}));
+  CHECK(sequence.must_retry(during, input_address{0x2000}));
+  CHECK_FALSE(sequence.must_retry(sequence.sample(), input_address{0x2000}));
+}
+
+TEST_CASE("changes that overlap are merged until the last one ended") {
+  quire::invalidation_sequence sequence;
+  sequence.begin(range(0x8000, 0x9000));
+  sequence.begin(range(0x2000, 0x3000));
+  auto snapshot = sequence.sample();
+  for (const std::uint64_t inside : {0x2000U, 0x5000U, 0x8fffU})
+    CHECK(sequence.must_retry(snapshot, input_address{inside}));
+  for (const std::uint64_t outside : {0x1fffU, 0x9000U})
+    CHECK_FALSE(sequence.must_retry(snapshot, input_address{outside}));
+  sequence.end();
+  snapshot = sequence.sample();
+  CHECK(sequence.must_retry(snapshot, input_address{0x8000}));  // which of the two ended nobody knows
+  CHECK(sequence.must_retry(snapshot, input_address{0x2000}));
+  sequence.end();
+  CHECK_FALSE(sequence.must_retry(sequence.sample(), input_address{0x2000}));
+  // The next one begins afresh.
+  sequence.begin(range(0x6000, 0x7000));
+  snapshot = sequence.sample();
+  CHECK_FALSE(sequence.must_retry(snapshot, input_address{0x2000}));
+  CHECK(sequence.must_retry(snapshot, input_address{0x6000}));
+  sequence.end();
+}
+
+TEST_CASE("a range that reaches the end of the space") {
+  quire::invalidation_sequence sequence;
+  sequence.begin(input_range::closed(input_address{~std::uint64_t{0} - 0xfff}, input_address{~std::uint64_t{0}}));
+  CHECK(sequence.must_retry(sequence.sample(), input_address{~std::uint64_t{0}}));
+  CHECK_FALSE(sequence.must_retry(sequence.sample(), input_address{0}));
+  sequence.end();
+}
