@@ -24,7 +24,7 @@ guest_memory::guest_memory(std::uint64_t bytes, std::uint64_t offset, std::uint6
   if (mapped_ == MAP_FAILED)
     refuse(fmt::format("-v and -b: no {} MiB of memory for the guest: {}", mapped_bytes_ >> 20, std::strerror(errno)));
   // The page size that the system really uses is no part of what is measured: the largest it has, for every backing.
-  // NOLINTNEXTLINE: only advice, a refusal changes nothing.
+  // Only advice, a refusal changes nothing.
   static_cast<void>(madvise(mapped_, mapped_bytes_, MADV_HUGEPAGE));
   base_ = (static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(mapped_)) + alignment - 1) & ~(alignment - 1);
 }

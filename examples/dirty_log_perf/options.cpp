@@ -119,8 +119,10 @@ void describe(CLI::App& app, options& o, bool& get_clears) {
   app.add_flag("--warm-enable", o.warm_enable,
                "enable, disable, enable again, and report the second: all is split by then")
       ->group(run);
-  app.add_option("--yield-every", o.yield_every,
-                 "let go of the lock at every n-th chance; 0: when somebody waits for it")
+  app.add_option(
+         "--yield-every", o.yield_every,
+         "let go of the lock at every n-th chance; 0: when somebody waits for it. Every time all running vCPUs must "
+         "answer first, which takes long where there are more of them than processors")
       ->capture_default_str()
       ->group(run);
   app.add_flag("--verify", o.verify, "check that every page written is reported; exit status 1 if a write is lost")

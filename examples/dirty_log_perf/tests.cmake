@@ -18,7 +18,7 @@ foreach(format "riscv-sv39x4" "arm64-4k;--ipa-bits;48")
   quire_run_dirty_log_perf(toggle_fault.${name} --format ${format} --toggle --split fault -s anonymous_thp
                            -g -e --recover in-place)
   quire_run_dirty_log_perf(toggle_eager.${name} --format ${format} --toggle -s anonymous_hugetlb_1gb
-                           -e --recover on-fault --chunk 2M --yield-every 1)
+                           -e --recover on-fault --chunk 2M --yield-every 16)
 endforeach()
 
 # quire_refuses_dirty_log_perf(NAME MESSAGE ARGS...): must end with status 2 and say MESSAGE, a regular expression.

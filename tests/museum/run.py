@@ -5,8 +5,8 @@
 usage: run.py BUILD_DIRECTORY [--jobs N] [--only NAME]... [--list]
 
 Each exhibit of exhibits.toml is a textual edit of shipped headers, the source of the test that must notice, and the
-name (Catch2 pattern) of the test cases. An edit whose old text is not there exactly once is an error: the exhibit must
-follow the code. The unpatched tests must pass first.
+name (Catch2 pattern) of the test cases. An edit whose old text is not there exactly once, whatever the line breaks, is
+an error: the exhibit must follow the code. The unpatched tests must pass first.
 """
 
 import argparse
@@ -50,17 +50,26 @@ def read_exhibits():
     return exhibits
 
 
+def pattern_of(text):
+    """Finds the text in any layout."""
+    tokens = re.findall(r"\w+|[^\w\s]", text)
+    pattern = ""
+    for before, token in zip([""] + tokens, tokens):
+        between = r"\s+" if before[-1:].isidentifier() and token[0].isidentifier() else r"\s*"
+        pattern += (between if pattern else "") + re.escape(token)
+    return re.compile(pattern)
+
+
 def patched_texts(exhibit):
     """The headers that the exhibit changes, with the edits applied."""
     texts = {}
     for edit in exhibit["edit"]:
         path = edit["file"]
         text = texts.get(path) or (ROOT / "include/quire" / path).read_text()
-        old, new = edit["old"].strip("\n"), edit["new"].strip("\n")
-        times = text.count(old)
-        if times != 1:
-            raise Broken(f"{exhibit['name']}: the old text is in {path} {times} times, not once:\n{old}")
-        texts[path] = text.replace(old, new)
+        found = list(pattern_of(edit["old"]).finditer(text))
+        if len(found) != 1:
+            raise Broken(f"{exhibit['name']}: the old text is in {path} {len(found)} times, not once:\n{edit['old']}")
+        texts[path] = text[: found[0].start()] + edit["new"] + text[found[0].end() :]
     return texts
 
 

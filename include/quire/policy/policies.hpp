@@ -8,6 +8,8 @@
 //     my_shootdown invalidation;
 //   };
 //   quire::page_table<quire::riscv::sv39x4, my_kernel> guest{my_kernel{...}};
+//
+// (Inside such a struct `locking` and `update` name its own members: write quire::locking::, quire::update::.)
 #pragma once
 
 #include <type_traits>  // remove_reference_t

@@ -50,15 +50,16 @@ class exclusive_session : public reading_session<Table> {
 
   // Maps `range` to the addresses from `output` on. Over an existing mapping: the same output and memory type with at
   // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped unless
-  // options.replace. All or nothing. Errors: map.hpp.
-  template <table_source Source>
+  // options.replace: then it is taken away as unmap does, report(removed_leaf) for each leaf entry if given, forgotten
+  // by every cache, and the new mapping made. All or nothing. Errors: map.hpp.
+  template <table_source Source, removal_report Report = std::nullptr_t>
   constexpr result<void> map(input_range range, output_address output, const attributes& wanted, Source& source,
-                             map_options options = {}) noexcept {
+                             map_options options = {}, Report&& report = nullptr) noexcept {
     return with(range, [&](operation_type& op) -> result<void> {
       // What an earlier operation of this session took away must be forgotten before anything is made there.
-      if constexpr (operation_type::breaks) complete();
+      complete();
       if (options.replace) {
-        const auto replaced = take_away(op, source, range, output, wanted, options);
+        const auto replaced = take_away(op, source, range, output, wanted, options, report);
         if (!replaced) return replaced;
       }
       const auto done = map_range(op, source, range, output, wanted, options);
@@ -74,7 +75,7 @@ class exclusive_session : public reading_session<Table> {
   // Takes mappings and annotations away and says what was there; report(removed_leaf) for each leaf entry if given.
   // Tables that become unused because the range covers them are freed after the invalidation. Errors, before anything
   // is changed: crosses_leaf, no_memory.
-  template <table_source Source, class Report>
+  template <table_source Source, removal_report Report>
   constexpr result<unmap_result> unmap(input_range range, partial part, Source& source, Report&& report) noexcept {
     return with(range, [&](operation_type& op) -> result<unmap_result> {
       const auto settled = settle_ends(op, source, range, part);
@@ -329,15 +330,14 @@ class exclusive_session : public reading_session<Table> {
     });
   }
   // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
-  template <class Source>
+  template <class Source, class Report>
   constexpr result<void> take_away(operation_type& op, Source& source, input_range range, output_address output,
-                                   const attributes& wanted, const map_options& options) noexcept {
+                                   const attributes& wanted, const map_options& options, Report& report) noexcept {
     if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
     std::size_t tables = tables_needed<format>(range, output, options);
     for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
     if (!source.reserve(tables)) return error{errc::no_memory, -1, range.first().value};
     if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
-    std::nullptr_t report = nullptr;
     static_cast<void>(unmap_range(op, range, report));
     if (op.finish()) table_->policies().invalidation.complete();
     return {};

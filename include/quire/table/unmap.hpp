@@ -2,8 +2,9 @@
 // Taking mappings away: unmap reads every leaf and says what was there, discard detaches whole tables unread.
 #pragma once
 
-#include <cstddef>  // size_t
-#include <cstdint>  // uint64_t
+#include <cstddef>      // size_t
+#include <cstdint>      // uint64_t
+#include <type_traits>  // is_null_pointer_v
 
 #include <quire/table/split.hpp>  // make_boundary
 
@@ -25,6 +26,11 @@ struct removed_leaf {
   std::uint64_t bytes;
   attributes was;
 };
+
+// A function of a removed_leaf, or nullptr: nobody asks.
+template <class R>
+concept removal_report =
+    std::is_null_pointer_v<std::remove_cvref_t<R>> || requires(R& report, const removed_leaf& leaf) { report(leaf); };
 
 namespace detail {
 
