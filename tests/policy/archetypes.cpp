@@ -204,4 +204,14 @@ static_assert(sizeof(page_table<tiny::plain, policies>) <= 4 * sizeof(std::uint6
 
 }  // namespace
 
-TEST_CASE("the concepts accept their archetypes and reject what lacks a member") { SUCCEED("checked at compile time"); }
+TEST_CASE("with the default policies there is no memory for tables and every operation says so") {
+  page_table<tiny::plain, policies> nothing{policies{}};
+  CHECK(nothing.create().error().code == errc::no_memory);
+  CHECK(nothing.root().error().code == errc::no_root);
+  auto session = nothing.exclusive();
+  const auto page = input_range::sized(input_address{0}, tiny::plain::shape.page_bytes());
+  CHECK(session.map(page, output_address{0}, {.allowed = read_write}).error().code == errc::no_root);
+  CHECK(session.lookup(input_address{0}).error().code == errc::no_root);
+  CHECK(session.write_protect(page).error().code == errc::no_root);
+  CHECK(nothing.destroy(1));
+}

@@ -34,6 +34,18 @@ concept removal_report =
 
 namespace detail {
 
+// Takes a table entry away, and its table out of the tree, where the range covers all that it translates.
+template <class Operation, class Position>
+constexpr void unlink_covered(Operation& op, input_range range, const Position& at) noexcept {
+  using format = typename Operation::format;
+  using word = typename format::word;
+  const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
+  if (!(range.first() <= at.address && last <= range.last())) return;
+  op.policies.memory.template store<word>(at.table, at.index, word{0}, order::relaxed);
+  op.template detach<Position::level - 1>(format::table_of(at.entry, Position::level));
+  op.changed_table(at.address, last, invalidation_reason::removed);
+}
+
 // Visitor of unmap: clears leaves and markers, then unlinks the tables that the range covers wholly.
 template <class Operation, class Report>
 class unmap_leaves {
@@ -94,11 +106,7 @@ class unmap_leaves {
   }
   template <class Position>
   constexpr errc table_post(const Position& at) noexcept {
-    const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
-    if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
-    op_.policies.memory.template store<word>(at.table, at.index, word{0}, order::relaxed);
-    op_.template detach<Position::level - 1>(format::table_of(at.entry, Position::level));
-    op_.changed_table(at.address, last, invalidation_reason::removed);
+    unlink_covered(op_, range_, at);
     return errc::none;
   }
 
@@ -178,11 +186,7 @@ class discard_leaves {
   }
   template <class Position>
   constexpr errc table_pre(const Position& at) noexcept {
-    const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
-    if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
-    op_.policies.memory.template store<word>(at.table, at.index, word{0}, order::relaxed);
-    op_.template detach<Position::level - 1>(format::table_of(at.entry, Position::level));
-    op_.changed_table(at.address, last, invalidation_reason::removed);
+    unlink_covered(op_, range_, at);
     return errc::none;
   }
 
