@@ -15,6 +15,9 @@
 // Eager split: at enable() of the whole slot, or with initially_set at clear() of the blocks touched; switched at run
 // time.
 //
+// Caller must: make enable, get, clear and disable of one log one at a time (they may drop the table's lock on the
+// way); faults may come at any moment beside them.
+//
 // Order inside a harvest, for each word of 64 pages: take the bits, protect those pages, then split. Nothing between
 // the first two lets go of the lock; splitting, the only part that needs memory, comes last.
 #pragma once
