@@ -44,12 +44,6 @@ TARGETS = {
 }
 
 
-# The limits of a call are for three levels. Each level more costs a descent an index (3 instructions), an address (4), a
-# load (1) and the question whether it is a table (4).
-PER_LEVEL = 12
-DEEPER = {"riscv-sv48x4": 1, "arm64-4k-48": 1}
-
-
 def count(program, filters):
     """Runs the program under callgrind; yields (workload, format, path, units, instructions)."""
     with tempfile.TemporaryDirectory() as place:
@@ -100,8 +94,6 @@ def main():
     for workload, format_name, path, units, instructions in count(program, args.filter):
         unit, *figures = TARGETS[workload]
         aim, limit = figures[:2] if path == "run" else figures[2:]
-        if unit == "call" and limit is not None:
-            limit += PER_LEVEL * DEEPER.get(format_name, 0)
         if instructions == 0:
             sys.exit(f"{workload}/{format_name}/{path}: nothing was counted")
         figure = instructions / units

@@ -187,6 +187,23 @@ QUIRE_TYPED_TEST("without a root there is nothing to log", model_formats) {
   CHECK(r.ended() == "");
 }
 
+QUIRE_TYPED_TEST("a harvest of a table that was destroyed takes no mark", model_formats) {
+  for (const dirty_log_mode mode : {manual, automatic}) {
+    rig<Format> r{128};
+    r.enable(mode);
+    r.log.mark(r.at(5));
+    r.log.mark(r.at(70));
+    r.machine.stop();
+    REQUIRE(r.table.destroy(ones));
+    std::vector<std::uint64_t> words(2, ones);
+    if (mode.manual_protect) CHECK(r.log.clear(0, 128, words.data(), r.splitter).error().code == errc::no_root);
+    else CHECK(r.log.get(words.data(), r.splitter).error().code == errc::no_root);
+    CHECK(r.dirty(5));
+    CHECK(r.dirty(70));
+    CHECK(r.dirty_pages() == 2);
+  }
+}
+
 QUIRE_TYPED_TEST("a slot that the format cannot translate", model_formats) {
   const auto slot_at = [](std::uint64_t first, std::uint64_t pages) {
     return quire::memory_slot{.first = input_address{first}, .pages = pages};

@@ -91,15 +91,15 @@ class dirty_log {
     // Release, and before the protection: from here on every fault that gives a page its right to be written marks it.
     atomic::store(&enabled_, true, order::release);
     if (mode.initially_set) return work;
-    const bool all = in_pieces(session, range,
-                               [&](input_range piece) { static_cast<void>(session.write_protect(piece, drop_dirty)); });
-    if (!all) return errc::no_root;
+    const auto all = in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty); });
+    if (!all) return all.error();
     work.split = split(session, cache, range);
     return work;
   }
 
   // Copies the log into `words` (bitmap_words(pages) of them). Without manual_protect it is taken and the pages are
-  // protected again. Errors: not_mapped when logging is off.
+  // protected again. Errors: not_mapped when logging is off; no_root, before anything is taken, or on the way when the
+  // table was destroyed while the lock was let go.
   template <class Cache>
   [[nodiscard]] result<dirty_log_work> get(std::uint64_t* words, Cache& cache) noexcept
     requires harvestable_sink<Sink>
@@ -112,6 +112,7 @@ class dirty_log {
       for (std::size_t w = 0; w < n; ++w) words[w] = sink_.peek(w);
       return work;
     }
+    if (const auto root = table_.root(); !root) return root.error();
     for (std::size_t w = 0; w < n; ++w) {
       words[w] = sink_.take(w, ~std::uint64_t{0});
       harvest(session, cache, w, words[w], false, work);
@@ -123,7 +124,7 @@ class dirty_log {
   // Takes from the log those of the pages [first_page, first_page + pages) that `words` names, and protects them again;
   // bit b of words[0] is first_page + b. Requires manual_protect. Errors, before anything is taken: not_mapped (logging
   // is off), unsupported_attribute (not in manual_protect mode), unaligned (first_page, or pages that do not reach the
-  // slot's end, is no multiple of 64), beyond_input (past the slot).
+  // slot's end, is no multiple of 64), beyond_input (past the slot), no_root (also as in get()).
   template <class Cache>
   [[nodiscard]] result<dirty_log_work> clear(std::uint64_t first_page, std::uint64_t pages, const std::uint64_t* words,
                                              Cache& cache) noexcept {
@@ -134,6 +135,7 @@ class dirty_log {
     if (first_page > slot_.pages || pages > slot_.pages - first_page) return error{errc::beyond_input, -1, first_page};
     if (first_page % 64 != 0 || (pages % 64 != 0 && first_page + pages != slot_.pages))
       return error{errc::unaligned, -1, first_page};
+    if (const auto root = table_.root(); !root) return root.error();
     for (std::size_t w = 0; w < bitmap_words(pages); ++w) {
       const std::uint64_t left = pages - std::uint64_t{w} * 64;
       const std::uint64_t asked = left >= 64 ? words[w] : words[w] & ((std::uint64_t{1} << left) - 1);
@@ -157,8 +159,8 @@ class dirty_log {
     recovery_ = recovery;
     if (recovery != block_recovery::in_place) return work;
     const input_range range = slot_.template range<format>();
-    if (!in_pieces(session, range, [&](input_range piece) { static_cast<void>(session.restore_write(piece)); }))
-      return errc::no_root;
+    const auto all = in_pieces(session, range, [&](input_range piece) { return session.restore_write(piece); });
+    if (!all) return all.error();
     const auto level_at = [&](input_address at) {
       return slot_.template largest_level<format>(at, backing.mapped_level(slot_, at));
     };
@@ -203,7 +205,8 @@ class dirty_log {
     if (taken == 0) return;
     ++work.words_taken;
     const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
-    static_cast<void>(session.write_protect(base, taken, drop_dirty));
+    const auto done = session.write_protect(base, taken, drop_dirty);
+    QUIRE_EXPECTS(done.has_value());  // the root is there, and enable() has checked the slot
     if (!splits) return;
     const auto low = static_cast<unsigned>(__builtin_ctzll(taken));
     const auto high = 63 - static_cast<unsigned>(__builtin_clzll(taken));
@@ -219,18 +222,19 @@ class dirty_log {
     return split_eagerly<walk_flags{}>(session, cache, range, chunk);
   }
 
-  // Calls change(piece) for pieces of the range, with a chance to let go of the lock between them. False: the root is
-  // gone.
+  // Calls change(piece) for pieces of the range, with a chance to let go of the lock between them. Errors: those of
+  // change(); no_root.
   template <class Session, class Change>
-  static bool in_pieces(Session& session, input_range range, Change&& change) noexcept {
+  static result<void> in_pieces(Session& session, input_range range, Change&& change) noexcept {
     constexpr std::uint64_t piece_bytes = format::shape.leaf_bytes(format::shape.root_level);
     for (input_address at = range.first();;) {
       const input_address end{at.value | (piece_bytes - 1)};
       const input_address last = end < range.last() ? end : range.last();
-      change(input_range::closed(at, last));
-      if (last == range.last()) return true;
+      const auto done = change(input_range::closed(at, last));
+      if (!done) return done.error();
+      if (last == range.last()) return {};
       at = last + 1;
-      if (!session.let_go(false, [] {})) return false;
+      if (!session.let_go(false, [] {})) return errc::no_root;
     }
   }
 

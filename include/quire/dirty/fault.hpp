@@ -136,7 +136,10 @@ class fault_handler {
       if (report.made_block) return report;
       const auto relaxed = session.relax(address, p.wanted.allowed);
       if (!relaxed) return relaxed.error();
-      if constexpr (!format::facts.sets_accessed) static_cast<void>(session.set_accessed(page_of<format>(address)));
+      if constexpr (!format::facts.sets_accessed) {
+        const auto aged = session.set_accessed(page_of<format>(address));
+        if (!aged) return aged.error();
+      }
       return report;
     }
     const auto done = session.map(input_range::sized(block, bytes), block_output, p.wanted, cache,
@@ -156,7 +159,7 @@ class fault_handler {
                                           Cache& cache) noexcept {
     const input_range range = input_range::sized(block, format::shape.leaf_bytes(p.level));
     if (!session.map(range, output, p.wanted, cache, {.largest_level = p.level})) return false;
-    static_cast<void>(session.restore_write(range));
+    if (!session.restore_write(range)) return false;
     const auto made = session.collapse(range, p.level);
     return made && made->leaves != 0;
   }

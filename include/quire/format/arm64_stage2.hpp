@@ -108,10 +108,10 @@ struct stage2 {
     return 1U | (Options.contiguous && level < 2 ? 1U << size.group_bits[level] : 0U);
   }
 
-  // Type 0 is a block; at level 0, and where the level has no blocks, it is reserved and faults. The table first, by
-  // one comparison: it is what a descent asks for.
-  [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
-    if ((entry & (valid | type)) == (valid | type)) return level == 0 ? entry_kind::leaf : entry_kind::table;
+  // Type 0 is a block; at level 0, and where the level has no blocks, it is reserved and faults. The table first, it is
+  // what a descent asks for: adding 1 clears both bits exactly when both are set, one instruction less than comparing.
+  [[nodiscard]] QUIRE_INLINE static constexpr entry_kind kind_of(word entry, int level) noexcept {
+    if (((entry + 1) & (valid | type)) == 0) return level == 0 ? entry_kind::leaf : entry_kind::table;
     if ((entry & valid) != 0) return level != 0 && group_sizes(level) != 0 ? entry_kind::leaf : entry_kind::marker;
     return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
   }

@@ -21,8 +21,10 @@ struct entry_change {
   Word keep;  // and-mask
   Word set;   // or-mask
 
+  // Requires: applies_to(entry).
+  [[nodiscard]] constexpr Word made(Word entry) const noexcept { return static_cast<Word>((entry & keep) | set); }
   [[nodiscard]] constexpr Word operator()(Word entry) const noexcept {
-    return applies_to(entry) ? static_cast<Word>((entry & keep) | set) : entry;
+    return applies_to(entry) ? made(entry) : entry;
   }
 };
 

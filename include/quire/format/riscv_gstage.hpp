@@ -56,11 +56,11 @@ struct gstage {
     return level >= 0 && level < Levels ? 1U : 0U;
   }
 
-  // A pointer at level 0 faults like an entry that is not valid.
-  // The table first, by one comparison: it is what a descent asks for.
-  [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
-    if ((entry & (v | r | w | x)) == v) return level > 0 ? entry_kind::table : entry_kind::marker;
-    if ((entry & v) != 0) return entry_kind::leaf;
+  // The table first, by one comparison of the low byte: it is what a descent asks for. D, A and U are reserved in a
+  // non-leaf, and no table is written with G; so V without R, W, X and with one of those, or at level 0, maps nothing.
+  [[nodiscard]] QUIRE_INLINE static constexpr entry_kind kind_of(word entry, int level) noexcept {
+    if (level > 0 && static_cast<std::uint8_t>(entry) == v) return entry_kind::table;
+    if ((entry & v) != 0) return (entry & (r | w | x)) != 0 ? entry_kind::leaf : entry_kind::marker;
     return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
   }
   [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept {

@@ -12,9 +12,14 @@
 //
 // The order of "mark dirty" and "make writable" follows from the policy: under all of these the harvest excludes the
 // read side, so a page is marked dirty first, and an observer that sees the write permission sees the mark.
+//
+// reader_order is what a session loads entries with. Relaxed under all of these: a table that a reader may find was
+// published before the lock changed hands, or by the reader itself.
 #pragma once
 
-#include <concepts>  // same_as
+#include <concepts>  // convertible_to
+
+#include <quire/atomic.hpp>  // order
 
 namespace quire {
 
@@ -37,6 +42,7 @@ struct none {
   using mutex = void;
   static constexpr bool has_read_side = false;
   static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
+  static constexpr order reader_order = order::relaxed;
 };
 
 template <lockable Mutex>
@@ -44,6 +50,7 @@ struct exclusive {
   using mutex = Mutex;
   static constexpr bool has_read_side = false;
   static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
+  static constexpr order reader_order = order::relaxed;
 };
 
 template <shared_lockable RwMutex>
@@ -51,6 +58,7 @@ struct shared {
   using mutex = RwMutex;
   static constexpr bool has_read_side = true;
   static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
+  static constexpr order reader_order = order::relaxed;
 };
 
 }  // namespace locking
@@ -60,6 +68,7 @@ concept locking_policy = requires {
   typename L::mutex;
   { L::has_read_side } -> std::convertible_to<bool>;
   { L::fast_path_order } -> std::convertible_to<dirty_order>;
+  { L::reader_order } -> std::convertible_to<order>;
 };
 
 // Says that the caller holds the lock already and keeps it.

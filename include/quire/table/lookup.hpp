@@ -66,10 +66,10 @@ template <pte_format Format>
 
 // Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over
 // it).
-template <pte_format Format, class Memory>
+template <pte_format Format, order Order = order::acquire, class Memory>
 [[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
   if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
-  return descend_then<Format>(
+  return descend_then<Format, Order>(
       memory, root, address,
       [&]<int Level>(table_address table, std::size_t i, typename Format::word entry) -> result<mapping> {
         if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
@@ -79,12 +79,12 @@ template <pte_format Format, class Memory>
 }
 
 // Where `address` leads, and no more. Errors as for look_up.
-template <pte_format Format, class Memory>
-[[nodiscard]] constexpr result<output_address> translate_address(Memory& memory, table_address root,
+template <pte_format Format, order Order = order::acquire, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate_address(Memory& memory, table_address root,
                                                                  input_address address) noexcept {
   if (!is_translatable<Format>(address)) [[unlikely]]
     return error{errc::beyond_input, -1, address.value};
-  return descend_then<Format>(
+  return descend_then<Format, Order>(
       memory, root, address,
       [&]<int Level>(table_address, std::size_t, typename Format::word entry) -> result<output_address> {
         if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]

@@ -17,13 +17,13 @@ class reading_session {
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
     const auto root = table_->root();
     if (!root) return root.error();
-    return look_up<format>(table_->policies().memory, *root, address);
+    return look_up<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
   }
   // Where `address` leads.
   [[nodiscard]] constexpr result<output_address> translate(input_address address) noexcept {
     const auto root = table_->root();
     if (!root) return root.error();
-    return translate_address<format>(table_->policies().memory, *root, address);
+    return translate_address<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
   }
   // Calls function(mapping) for every leaf that overlaps the range, in ascending order; a function that gives false
   // ends it with errc::stopped.

@@ -29,6 +29,19 @@ QUIRE_INLINE constexpr void announce_locally(P& policies, input_address address)
   policies.invalidation.local({page, page + (Format::shape.page_bytes() - 1), 0, true, invalidation_reason::relaxed});
 }
 
+template <pte_format Format>
+[[nodiscard]] QUIRE_INLINE constexpr bool may_be_granted(typename Format::word entry) noexcept {
+  return Format::kind_of(entry, 0) == entry_kind::leaf && Format::group_of(entry, 0) == 0 &&
+         (entry & Format::may_write_bit) != 0;
+}
+// Of an entry for which that does not hold.
+template <pte_format Format>
+[[nodiscard]] QUIRE_INLINE constexpr write_grant why_not_granted(typename Format::word entry, int level) noexcept {
+  if (Format::kind_of(entry, level) != entry_kind::leaf) return write_grant::not_mapped;
+  if (level != 0 || Format::group_of(entry, 0) != 0) return write_grant::not_page;
+  return write_grant::not_permitted;
+}
+
 }  // namespace detail
 
 // Makes the page leaf that translates `address` writable, and sets what the hardware would trap on if it were clear:
@@ -44,24 +57,15 @@ template <pte_format Format, class P, class Mark>
                                                              Mark&& mark) noexcept {
   static_assert(P::locking::fast_path_order == dirty_order::mark_then_grant);
   using word = typename Format::word;
-  const auto found = descend<Format>(policies.memory, root, address);
-  if (found.level != 0) [[unlikely]]
-    return Format::kind_of(found.entry, found.level) == entry_kind::leaf ? write_grant::not_page
-                                                                         : write_grant::not_mapped;
-  // granted: nothing speaks against it.
-  const auto verdict = [](word entry) {
-    if (Format::kind_of(entry, 0) != entry_kind::leaf) return write_grant::not_mapped;
-    if (Format::group_of(entry, 0) != 0) return write_grant::not_page;
-    if ((entry & Format::may_write_bit) == 0) return write_grant::not_permitted;
-    return write_grant::granted;
-  };
+  const auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   word entry = found.entry;
-  if (const write_grant said = verdict(entry); said != write_grant::granted) [[unlikely]]
-    return said;
+  if (found.level != 0 || !detail::may_be_granted<Format>(entry)) [[unlikely]]
+    return detail::why_not_granted<Format>(entry, found.level);
   mark();
   for (;;) {
-    word writable_entry = Format::make_writable(entry);
-    if constexpr (!Format::facts.sets_accessed) writable_entry = Format::set_accessed(writable_entry);
+    // made() and not operator(): of a leaf, both changes apply.
+    word writable_entry = Format::make_writable.made(entry);
+    if constexpr (!Format::facts.sets_accessed) writable_entry = Format::set_accessed.made(writable_entry);
     if (writable_entry == entry) {
       detail::announce_locally<Format>(policies, address);
       return write_grant::already;
@@ -72,7 +76,7 @@ template <pte_format Format, class P, class Mark>
       detail::announce_locally<Format>(policies, address);
       return write_grant::granted;
     }
-    if (const write_grant said = verdict(entry); said != write_grant::granted) return said;
+    if (!detail::may_be_granted<Format>(entry)) return detail::why_not_granted<Format>(entry, 0);
   }
 }
 
@@ -81,7 +85,7 @@ constexpr result<void> relax_page(P& policies, table_address root, input_address
   using word = typename Format::word;
   const auto change = Format::relax(rights);
   if (!change) return error{change.error().code, -1, address.value};
-  auto found = descend<Format>(policies.memory, root, address);
+  auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   for (;;) {
     if (Format::kind_of(found.entry, found.level) != entry_kind::leaf)
       return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
@@ -105,7 +109,7 @@ constexpr result<void> relax_page(P& policies, table_address root, input_address
 template <pte_format Format, class P>
 constexpr result<bool> age_page(P& policies, table_address root, input_address address) noexcept {
   using word = typename Format::word;
-  auto found = descend<Format>(policies.memory, root, address);
+  auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   for (;;) {
     if (Format::kind_of(found.entry, found.level) != entry_kind::leaf)
       return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
