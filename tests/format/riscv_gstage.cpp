@@ -61,7 +61,7 @@ TEST_CASE("RISC-V G-stage: tables and what is neither") {
   CHECK(sv39x4::table(table_address{0x8000'1000}, 1) == 0x2000'0401);
   CHECK(sv39x4::table(table_address{0xff'ffff'ffff'f000}, 2) == 0x003f'ffff'ffff'fc01);
   CHECK(sv39x4::kind_of(0x2000'0401, 1) == entry_kind::table);
-  CHECK(sv39x4::kind_of(0x2000'0401, 0) == entry_kind::marker);  // a pointer at level 0 faults
+  CHECK(sv39x4::kind_of(0x2000'0401, 0) == entry_kind::marker);      // at level 0 it faults
   for (const std::uint64_t reserved : {0x10U, 0x20U, 0x40U, 0x80U})  // U, A, D fault; no table of ours has G
     CHECK(sv39x4::kind_of(0x2000'0401 | reserved, 1) == entry_kind::marker);
   CHECK(sv39x4::kind_of(0x2000'0401 | 0x300, 1) == entry_kind::table);  // RSW is free in a pointer, too
