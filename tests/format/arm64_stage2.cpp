@@ -103,7 +103,8 @@ TEST_CASE("arm64 stage 2: tables and what is neither") {
 
   // Software's own: bit 0 clear.
   CHECK(plain::marker(0xf'ffff'ffff) == 0xffff'ffff'f002);
-  CHECK(plain::locked == 4);
+  CHECK(plain::locked == 0x0400'0000'0000'0000);
+  CHECK(plain::lock(0x8020'37ff) == 0x0400'0000'8020'37fe);
 }
 
 TEST_CASE("arm64 stage 2: the hardware dirty bit") {

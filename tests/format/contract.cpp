@@ -189,6 +189,18 @@ failure children_are_leaves_of_the_level_below() {
   });
 }
 
+template <class F>
+const char* answers_no(typename F::word entry) {
+  if (F::is_writable(entry)) return "is_writable";
+  if (F::is_accessed(entry)) return "is_accessed";
+  if (F::is_dirty(entry)) return "is_dirty";
+  // Changes that take something away find nothing to take, so that a run needs no test per entry.
+  if (F::write_protect(entry) != entry) return "write_protect";
+  if (F::clear_accessed(entry) != entry) return "clear_accessed";
+  if (F::make_clean(entry) != entry) return "make_clean";
+  return nullptr;
+}
+
 // Foreign or torn words included: each is something, and what a leaf says can be said again.
 template <class F>
 failure every_word_is_something() {
@@ -204,7 +216,7 @@ failure every_word_is_something() {
         if (entry != 0) return {.what = "absent, but not 0", .level = level, .entry = entry};
         break;
       case entry_kind::locked:
-        if (entry != F::locked) return {.what = "locked", .level = level, .entry = entry};
+        if (const char* what = answers_no<F>(entry)) return {.what = what, .level = level, .entry = entry};
         break;
       case entry_kind::table:
         if (level == 0) return {.what = "table at level 0", .level = level, .entry = entry};
@@ -227,18 +239,6 @@ failure every_word_is_something() {
 }
 
 // ---- what is not a leaf
-
-template <class F>
-const char* answers_no(typename F::word entry) {
-  if (F::is_writable(entry)) return "is_writable";
-  if (F::is_accessed(entry)) return "is_accessed";
-  if (F::is_dirty(entry)) return "is_dirty";
-  // Changes that take something away find nothing to take, so that a run needs no test per entry.
-  if (F::write_protect(entry) != entry) return "write_protect";
-  if (F::clear_accessed(entry) != entry) return "clear_accessed";
-  if (F::make_clean(entry) != entry) return "make_clean";
-  return nullptr;
-}
 
 template <class F>
 failure tables_keep_their_address() {
@@ -284,6 +284,27 @@ failure markers_keep_their_payload() {
   for (int bit = 0; bit < bits; ++bit)
     if (const failure one = check(std::uint64_t{1} << bit); one.what != nullptr) return one;
   return {};
+}
+
+// A lock hides an entry from the hardware, and from every question, until it is opened.
+template <class F>
+failure what_is_locked_is_kept() {
+  const auto check = [](typename F::word live) {
+    const typename F::word shut = F::lock(live);
+    for (int at = 0; at < F::shape.levels; ++at)
+      if (F::kind_of(shut, at) != entry_kind::locked) return "kind";
+    if (F::unlock(shut) != live) return "not what it was";
+    return answers_no<F>(shut);
+  };
+  const std::uint64_t unit = std::uint64_t{1} << F::table_shift;
+  for (const std::uint64_t address : {std::uint64_t{0}, last_output<F> & ~(unit - 1)})
+    for (int level = 1; level < F::shape.levels; ++level)
+      if (const char* what = check(F::table(table_address{address}, level))) return {.what = what, .level = level};
+  return for_each_leaf<F>([&](int level, int group, output_address, const attributes&, auto first) {
+    const auto last = static_cast<typename F::word>(first + ((1U << group) - 1) * F::step(level, group));
+    const char* what = check(first);
+    return what != nullptr ? what : check(last);
+  });
 }
 
 template <class F>
@@ -444,6 +465,7 @@ QUIRE_CONTRACT_TEST(every_word_is_something)
 QUIRE_CONTRACT_TEST(tables_keep_their_address)
 QUIRE_CONTRACT_TEST(level_0_has_no_tables)
 QUIRE_CONTRACT_TEST(markers_keep_their_payload)
+QUIRE_CONTRACT_TEST(what_is_locked_is_kept)
 QUIRE_CONTRACT_TEST(absent_and_locked_are_themselves)
 QUIRE_CONTRACT_TEST(questions_agree_with_the_attributes)
 QUIRE_CONTRACT_TEST(writing_rights_come_and_go)

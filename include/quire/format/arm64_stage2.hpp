@@ -96,7 +96,7 @@ struct stage2 {
   static constexpr word af = 1U << 10;
   static constexpr word oa = ((word{1} << facts.output_bits) - 1) & ~((word{1} << size.page_bits) - 1);
   static constexpr word dbm = word{1} << 51, contig = word{1} << 52, xn = word{1} << 54;
-  static constexpr word sw_may_write = word{1} << 56, sw_owner = word{1} << 57;
+  static constexpr word sw_may_write = word{1} << 56, sw_owner = word{1} << 57, sw_locked = word{1} << 58;
   static constexpr bool has_dirty = Options.hardware_dirty;
   // The bit that says "may be written". With the hardware dirty bit that is DBM, on every writable leaf, and S2AP[1]
   // says that it was; without, S2AP[1] itself.
@@ -113,7 +113,7 @@ struct stage2 {
   [[nodiscard]] QUIRE_INLINE static constexpr entry_kind kind_of(word entry, int level) noexcept {
     if (((entry + 1) & (valid | type)) == 0) return level == 0 ? entry_kind::leaf : entry_kind::table;
     if ((entry & valid) != 0) return level != 0 && group_sizes(level) != 0 ? entry_kind::leaf : entry_kind::marker;
-    return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
+    return entry == 0 ? entry_kind::absent : (entry & sw_locked) != 0 ? entry_kind::locked : entry_kind::marker;
   }
   [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept { return table_address{entry & oa}; }
   [[nodiscard]] static constexpr int group_of(word entry, int level) noexcept {
@@ -159,7 +159,9 @@ struct stage2 {
   [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept {
     return ((payload << size.page_bits) & oa) | type;
   }
-  static constexpr word locked = 1U << 2;
+  static constexpr word locked = sw_locked;
+  [[nodiscard]] static constexpr word lock(word live) noexcept { return (live & ~valid) | sw_locked; }
+  [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept { return (locked_entry & ~sw_locked) | valid; }
 
   // Each entry of a contiguous group holds its own output address.
   [[nodiscard]] static constexpr word step(int level, int) noexcept { return shape.leaf_bytes(level); }

@@ -51,9 +51,9 @@ struct format_archetype {
 
   // ---- decode. Never fails: every word is something.
   [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
-    return (entry & 1U) == 0 ? (entry == 0        ? entry_kind::absent
-                                : entry == locked ? entry_kind::locked
-                                                  : entry_kind::marker)
+    return (entry & 1U) == 0 ? (entry == 0              ? entry_kind::absent
+                                : (entry & locked) != 0 ? entry_kind::locked
+                                                        : entry_kind::marker)
            : level == 0      ? entry_kind::leaf
                              : entry_kind::table;
   }
@@ -83,10 +83,14 @@ struct format_archetype {
     return output.value | 1U;
   }
   [[nodiscard]] static constexpr word table(table_address child, int) noexcept { return child.value | 1U; }
-  // A marker with a payload of facts.marker_bits bits. Markers, `locked` and 0 (absent) read as not valid by the
+  // A marker with a payload of facts.marker_bits bits. Markers, locked entries and 0 (absent) read as not valid by the
   // hardware, and answer no to is_writable, is_accessed and is_dirty.
   [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept { return (payload << 12) | 2U; }
+  // lock() takes a leaf or a table away from the hardware and keeps all it says, for who locked it; unlock() is the way
+  // back. `locked` alone is the lock of an absent entry.
   static constexpr word locked = 4;
+  [[nodiscard]] static constexpr word lock(word live) noexcept { return (live & ~word{1}) | locked; }
+  [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept { return (locked_entry & ~locked) | 1U; }
 
   // The difference between neighbouring leaves with neighbouring output (group == 0), or neighbouring entries of one
   // group (0 where all entries of a group are equal).
@@ -140,6 +144,8 @@ concept pte_format_encodes = requires(output_address out, table_address table, c
   { F::table(table, level) } -> std::same_as<typename F::word>;
   { F::marker(payload) } -> std::same_as<typename F::word>;
   { F::locked } -> std::convertible_to<typename F::word>;
+  { F::lock(entry) } -> std::same_as<typename F::word>;
+  { F::unlock(entry) } -> std::same_as<typename F::word>;
   { F::step(level, 0) } -> std::same_as<typename F::word>;
   { F::child(entry, level) } -> std::same_as<typename F::word>;
 };

@@ -8,8 +8,8 @@
 //   63 | 62 61 | 60..54   | 53..10 | 9 8 | 7 6 5 4 3 2 1 0
 //    N |  PBMT | reserved |  PPN   | RSW | D A G U X W R V
 //
-// RSW bit 8 is "may become writable"; bit 9 is the owner's software bit. An entry with V clear is free for software:
-// bit 9 alone with R=W=X=0 and a payload in the PPN field is a marker, bit 8 is `locked`.
+// RSW bit 8 is "may become writable"; bit 9 is the owner's software bit. An entry with V clear is free for software: G,
+// which a G-stage entry does not use, makes it `locked`; without it, bit 9 with a payload in the PPN field is a marker.
 #pragma once
 
 #include <cstdint>  // uint64_t
@@ -34,7 +34,8 @@ struct gstage {
   static constexpr int table_shift = 12;
 
  private:
-  static constexpr word v = 1U << 0, r = 1U << 1, w = 1U << 2, x = 1U << 3, u = 1U << 4, a = 1U << 6, d = 1U << 7;
+  static constexpr word v = 1U << 0, r = 1U << 1, w = 1U << 2, x = 1U << 3, u = 1U << 4, g = 1U << 5, a = 1U << 6,
+                        d = 1U << 7;
   static constexpr word rsw0 = 1U << 8, rsw1 = 1U << 9;
   static constexpr int ppn_bits = 44;  // "PPN": a 56-bit physical address
   static constexpr word ppn = ((word{1} << ppn_bits) - 1) << 10;
@@ -61,7 +62,7 @@ struct gstage {
   [[nodiscard]] QUIRE_INLINE static constexpr entry_kind kind_of(word entry, int level) noexcept {
     if (level > 0 && static_cast<std::uint8_t>(entry) == v) return entry_kind::table;
     if ((entry & v) != 0) return (entry & (r | w | x)) != 0 ? entry_kind::leaf : entry_kind::marker;
-    return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
+    return entry == 0 ? entry_kind::absent : (entry & g) != 0 ? entry_kind::locked : entry_kind::marker;
   }
   [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept {
     return table_address{(entry & ppn) << 2};
@@ -105,7 +106,9 @@ struct gstage {
   }
   [[nodiscard]] static constexpr word table(table_address child, int) noexcept { return (child.value >> 2) | v; }
   [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept { return ((payload << 10) & ppn) | rsw1; }
-  static constexpr word locked = rsw0;
+  static constexpr word locked = g;
+  [[nodiscard]] static constexpr word lock(word live) noexcept { return (live & ~v) | g; }
+  [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept { return (locked_entry & ~g) | v; }
 
   [[nodiscard]] static constexpr word step(int level, int) noexcept { return word{1} << (shape.shift(level) - 2); }
   [[nodiscard]] static constexpr word child(word leaf_entry, int) noexcept { return leaf_entry; }

@@ -9,8 +9,8 @@
 //   else:    63..13 | 12 11  |  10   |   9 8    | 7 | 6 | 5         | 4 3 2 | 1    | 0
 //            frame  | memory | group | software | D | A | may write | X W R | leaf | valid
 //
-// The frame is the address >> page_bits. An entry with bit 0 clear is free for software: bit 8 with a payload in the
-// frame is a marker, bit 1 alone is `locked`.
+// The frame is the address >> page_bits. An entry with bit 0 clear is free for software: with bit 1 it is `locked`,
+// without it bit 8 with a payload in the frame is a marker.
 #pragma once
 
 #include <concepts>     // same_as
@@ -118,7 +118,7 @@ struct format {
 
   [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
     if ((entry & valid) == 0)
-      return entry == 0 ? entry_kind::absent : entry == locked ? entry_kind::locked : entry_kind::marker;
+      return entry == 0 ? entry_kind::absent : (entry & is_leaf) != 0 ? entry_kind::locked : entry_kind::marker;
     if ((entry & is_leaf) != 0) return group_sizes(level) != 0 ? entry_kind::leaf : entry_kind::marker;
     return level > 0 ? entry_kind::table : entry_kind::marker;
   }
@@ -172,6 +172,14 @@ struct format {
     return (static_cast<word>(payload << frame_shift) & frame) | (1U << software_shift);
   }
   static constexpr word locked = is_leaf;
+  // A locked table has the memory type that no leaf has.
+  [[nodiscard]] static constexpr word lock(word live_entry) noexcept {
+    return static_cast<word>((live_entry & ~valid) | ((live_entry & is_leaf) != 0 ? 0 : is_leaf | memory));
+  }
+  [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept {
+    return static_cast<word>(((locked_entry & memory) == memory ? locked_entry & ~(is_leaf | memory) : locked_entry) |
+                             valid);
+  }
 
   [[nodiscard]] static constexpr word step(int level, int group) noexcept {
     return equal_group && group != 0 ? 0 : frame_of(shape.leaf_bytes(level));
