@@ -33,6 +33,19 @@ TEST_CASE("map chooses the largest leaves that the alignment of both addresses a
   CHECK(s.findings().empty());
 }
 
+// It once looked for a leaf below level 0, for ever.
+TEST_CASE("map refuses a level below the pages") {
+  stand<plain> s;
+  auto session = s.session();
+  for (const int level : {-1, -2, -2147483647 - 1}) {
+    CHECK(session.map(pages(0, 1), at(0), guest, {.largest_level = level}).error() ==
+          error{errc::unsupported_level, -1, 0});
+    CHECK(session.map(pages(0, 16), at(0), guest, {.largest_level = level, .replace = true}).error().code ==
+          errc::unsupported_level);
+  }
+  CHECK_FALSE(session.lookup(input_address{0}).has_value());
+}
+
 TEST_CASE("map uses no leaf above the level asked for, and no groups unless they are wanted") {
   stand<plain> s;
   REQUIRE(s.session().map(pages(0, 16), at(0), guest, {.largest_level = 0}));

@@ -15,7 +15,7 @@ namespace quire {
 
 // What to map where. The defaults choose the largest leaves that alignment allows.
 struct map_options {
-  int largest_level = 7;  // no leaf above this level
+  int largest_level = 7;  // no leaf above this level; not negative
   bool groups = true;     // use groups (contiguous, NAPOT) where the format has them
   bool replace = false;   // take away what is mapped there; otherwise that is already_mapped
 };
@@ -288,6 +288,7 @@ template <pte_format Format>
                                                    const map_options& options) noexcept {
   if (const error bad = check_range<Format>(range); bad.code != errc::none) return bad;
   const std::uint64_t at = range.first().value;
+  if (options.largest_level < 0) return error{errc::unsupported_level, -1, at};
   if (!output.is_aligned(Format::shape.page_bytes())) return error{errc::unaligned, -1, output.value};
   const std::uint64_t last_output = output.value + (range.last() - range.first());
   if (last_output < output.value || (Format::facts.output_bits < 64 && last_output >> Format::facts.output_bits != 0))
