@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"<!-- (\S+) -->\n```cpp\n(.*?)```", re.S)
+BLOCK = re.compile(r"<!-- (\S+) -->\n```\w+\n(.*?)```", re.S)
 
 
 def main():

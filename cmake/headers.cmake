@@ -12,6 +12,7 @@ set(quire_core_headers
     include/quire/geometry.hpp
     include/quire/quire.hpp
     include/quire/result.hpp
+    include/quire/version.hpp
     include/quire/dirty/dirty_log.hpp
     include/quire/dirty/eager_split.hpp
     include/quire/dirty/fault.hpp

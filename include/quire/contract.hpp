@@ -6,10 +6,12 @@
 // is not held). What then happens is the embedder's choice:
 //   QUIRE_CONTRACT_VIOLATION(text)   define it before the first include to panic in your own way; it must not return.
 //   QUIRE_CONTRACTS                  0 = nothing is checked, 1 (default) = cheap checks, 2 = audits as well.
-// Undefined, a violation goes to GSL's Expects, which calls std::terminate.
+// Undefined, a violation goes to GSL's Expects, which calls std::terminate; defined, GSL is not needed at all.
 #pragma once
 
+#ifndef QUIRE_CONTRACT_VIOLATION
 #include <gsl/assert>  // Expects
+#endif
 
 #ifndef QUIRE_CONTRACTS
 #define QUIRE_CONTRACTS 1

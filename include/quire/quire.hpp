@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: MIT
-// Everything a freestanding user needs.
+// Everything a freestanding user needs, the lowest layer first and each concept by itself: so the list of includes that
+// a compiler puts before an error stays short.
 #pragma once
 
-#include <quire/dirty/fault.hpp>             // fault_handler, dirty_log
+#include <quire/version.hpp>                 // QUIRE_VERSION_MAJOR
+#include <quire/format/concept.hpp>          // pte_format
 #include <quire/format/arm64_stage2.hpp>     // arm64::stage2
 #include <quire/format/riscv_gstage.hpp>     // riscv::sv39x4, riscv::sv48x4
+#include <quire/policy/memory.hpp>           // memory_policy
 #include <quire/policy/array_memory.hpp>     // array_memory
 #include <quire/policy/observed_memory.hpp>  // observed_memory
+#include <quire/policy/maintenance.hpp>      // maintenance_policy
+#include <quire/policy/table_source.hpp>     // table_source
 #include <quire/policy/table_cache.hpp>      // table_cache
-#include <quire/table/page_table.hpp>        // page_table
+#include <quire/policy/invalidation.hpp>     // invalidation_policy
+#include <quire/policy/reclaim.hpp>          // reclaim_policy
+#include <quire/policy/yield.hpp>            // yield_policy
+#include <quire/policy/locking.hpp>          // locking_policy
+#include <quire/policy/update.hpp>           // update::policy
+#include <quire/policy/policies.hpp>         // policies
+#include <quire/walk/walker.hpp>             // walk
 #include <quire/walk/entry_visitor.hpp>      // each_entry
+#include <quire/table/session.hpp>           // exclusive_session
+#include <quire/table/page_table.hpp>        // page_table
+#include <quire/dirty/memory_slot.hpp>       // memory_slot
+#include <quire/dirty/sink.hpp>              // dirty_sink
+#include <quire/dirty/dirty_log.hpp>         // dirty_log
+#include <quire/dirty/fault.hpp>             // fault_handler

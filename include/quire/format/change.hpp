@@ -23,9 +23,7 @@ struct entry_change {
 
   // Requires: applies_to(entry).
   [[nodiscard]] constexpr Word made(Word entry) const noexcept { return static_cast<Word>((entry & keep) | set); }
-  [[nodiscard]] constexpr Word operator()(Word entry) const noexcept {
-    return applies_to(entry) ? made(entry) : entry;
-  }
+  [[nodiscard]] constexpr Word operator()(Word entry) const noexcept { return applies_to(entry) ? made(entry) : entry; }
 };
 
 }  // namespace quire

@@ -17,7 +17,8 @@
 // published before the lock changed hands, or by the reader itself.
 #pragma once
 
-#include <concepts>  // convertible_to
+#include <concepts>     // convertible_to
+#include <type_traits>  // is_same_v
 
 #include <quire/atomic.hpp>  // order
 
@@ -70,6 +71,10 @@ concept locking_policy = requires {
   { L::fast_path_order } -> std::convertible_to<dirty_order>;
   { L::reader_order } -> std::convertible_to<order>;
 };
+
+// Whether `Lock` is what the policy locks; void where it locks nothing.
+template <class Lock, class L>
+concept lock_of = std::is_same_v<Lock, typename L::mutex>;
 
 // Says that the caller holds the lock already and keeps it.
 struct already_held_t {};

@@ -41,8 +41,10 @@ template <class P, class Format>
 concept has_memory = memory_policy<decltype(P::memory), typename Format::word>;
 template <class P>
 concept has_maintenance = maintenance_policy<decltype(P::maintenance)>;
+// Both, though the second implies the first: what a table_source lacks is then said one step earlier.
 template <class P>
-concept has_tables = root_source<std::remove_reference_t<decltype(P::tables)>>;
+concept has_tables = table_source<std::remove_reference_t<decltype(P::tables)>> &&
+                     root_source<std::remove_reference_t<decltype(P::tables)>>;
 template <class P>
 concept has_invalidation = invalidation_policy<std::remove_reference_t<decltype(P::invalidation)>>;
 template <class P>

@@ -78,23 +78,23 @@ class page_table {
 
   // ---- sessions; the forms with a lock take it, or are told that it is held (and then neither take nor release it).
   [[nodiscard]] constexpr auto exclusive() noexcept
-    requires std::is_void_v<typename locking::mutex>
+    requires lock_of<void, locking>
   {
     return exclusive_session<page_table, no_lock>{*this, nullptr, false};
   }
   template <lockable Lock>
-    requires std::is_same_v<Lock, typename locking::mutex>
+    requires lock_of<Lock, locking>
   [[nodiscard]] constexpr auto exclusive(Lock& lock) noexcept {
     return exclusive_session<page_table, Lock>{*this, &lock, true};
   }
   template <lockable Lock>
-    requires std::is_same_v<Lock, typename locking::mutex>
+    requires lock_of<Lock, locking>
   [[nodiscard]] constexpr auto exclusive(Lock& lock, already_held_t) noexcept {
     if constexpr (requires { lock.assert_held(); }) lock.assert_held();
     return exclusive_session<page_table, Lock>{*this, &lock, false};
   }
   template <shared_lockable Lock>
-    requires(locking::has_read_side && std::is_same_v<Lock, typename locking::mutex>)
+    requires(locking::has_read_side && lock_of<Lock, locking>)
   [[nodiscard]] constexpr auto shared(Lock& lock) noexcept {
     return shared_session<page_table, Lock>{*this, lock};
   }

@@ -1,0 +1,1 @@
+cmake --preset package && cmake --install build/package --prefix ~/quire

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// A source for the tables below the root, given to a page table as its only one.
+// expect: Policies::tables must be a root_source
+// expect: take_root\(bytes\)' (is|would be) invalid
+#include <quire/quire.hpp>
+
+#include "user.hpp"
+
+struct my_tables {
+  bool reserve(std::size_t);
+  quire::result<quire::table_address> take(quire::table_contents);
+  void give_back(quire::table_address);
+#if QUIRE_RIGHT
+  quire::result<quire::table_address> take_root(std::uint64_t);
+  void give_back_root(quire::table_address, std::uint64_t);
+#endif
+};
+struct my_kernel : quire::policies {
+  my_tables tables;
+};
+
+bool use(quire::page_table<riscv, my_kernel>& table) { return table.create().has_value(); }
