@@ -91,7 +91,8 @@ class dirty_log {
     // Release, and before the protection: from here on every fault that gives a page its right to be written marks it.
     atomic::store(&enabled_, true, order::release);
     if (mode.initially_set) return work;
-    const auto all = in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty); });
+    const auto all =
+        in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty); });
     if (!all) return all.error();
     work.split = split(session, cache, range);
     return work;

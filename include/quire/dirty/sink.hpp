@@ -41,7 +41,8 @@ class dirty_bitmap {
   constexpr dirty_bitmap(std::uint64_t* words, std::uint64_t pages) noexcept : words_(words), pages_(pages) {}
 
   // Relaxed: the exchange that makes the page writable releases it (table/shared.hpp). The bit is not looked at first:
-  // whoever marks found the page not writable, so the bit is nearly always clear, and a look would fetch the line twice.
+  // whoever marks found the page not writable, so the bit is nearly always clear, and a look would fetch the line
+  // twice.
   QUIRE_INLINE void mark(std::uint64_t page) noexcept {
     QUIRE_AUDIT(page < pages_);
     atomic::fetch_or(words_ + page / 64, std::uint64_t{1} << (page % 64), order::relaxed);

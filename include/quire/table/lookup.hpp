@@ -81,7 +81,7 @@ template <pte_format Format, order Order = order::acquire, class Memory>
 // Where `address` leads, and no more. Errors as for look_up.
 template <pte_format Format, order Order = order::acquire, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate_address(Memory& memory, table_address root,
-                                                                 input_address address) noexcept {
+                                                                              input_address address) noexcept {
   if (!is_translatable<Format>(address)) [[unlikely]]
     return error{errc::beyond_input, -1, address.value};
   return descend_then<Format, Order>(
