@@ -25,6 +25,7 @@ set(quire_core_headers
     include/quire/format/riscv_gstage.hpp
     include/quire/format/tiny.hpp
     include/quire/policy/array_memory.hpp
+    include/quire/policy/epoch.hpp
     include/quire/policy/invalidation.hpp
     include/quire/policy/locking.hpp
     include/quire/policy/maintenance.hpp
@@ -44,6 +45,13 @@ set(quire_core_headers
     include/quire/table/annotate.hpp
     include/quire/table/change.hpp
     include/quire/table/collapse.hpp
+    include/quire/table/concurrent/change.hpp
+    include/quire/table/concurrent/collapse.hpp
+    include/quire/table/concurrent/map.hpp
+    include/quire/table/concurrent/operation.hpp
+    include/quire/table/concurrent/session.hpp
+    include/quire/table/concurrent/split.hpp
+    include/quire/table/concurrent/unmap.hpp
     include/quire/table/detached.hpp
     include/quire/table/dirty.hpp
     include/quire/table/entry.hpp

@@ -17,6 +17,7 @@
 #include <quire/policy/reclaim.hpp>          // reclaim_policy
 #include <quire/policy/yield.hpp>            // yield_policy
 #include <quire/policy/locking.hpp>          // locking_policy
+#include <quire/policy/epoch.hpp>            // epoch_reclaim
 #include <quire/policy/update.hpp>           // update::policy
 #include <quire/policy/policies.hpp>         // policies
 #include <quire/walk/walker.hpp>             // walk

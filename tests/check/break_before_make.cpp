@@ -119,6 +119,18 @@ TEST_CASE("break-before-make: bad programs are reported") {
          h.store(h.pages, 0, h.leaf(0x2000, 0));
          h.complete();
        }},
+      {"a lock that ends with another output",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"a lock that ends with another memory type",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x1000, 0, device));
+         h.flush(0, page - 1);
+       }},
       {"invalidated before it was broken",
        [](b& h) {
          h.flush(0, page - 1);
@@ -195,6 +207,17 @@ TEST_CASE("break-before-make: bad programs are reported") {
 
 TEST_CASE("break-before-make: good programs are accepted") {
   const program<breaking> good[] = {
+      {"a lock that is taken back",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x1000, 0));
+       }},
+      {"a lock of a table that is taken back",
+       [](b& h) {
+         const std::uint64_t table = h.machine.memory().load<std::uint64_t>(h.blocks, 0, order::relaxed);
+         h.store(h.blocks, 0, breaking::lock(table));
+         h.store(h.blocks, 0, table);
+       }},
       {"another output through locked", [](b& h) { replace(h, h.pages, 0, h.leaf(0x2000, 0), 0, page - 1); }},
       {"another memory type through locked",
        [](b& h) { replace(h, h.pages, 0, h.leaf(0x1000, 0, device), 0, page - 1); }},
@@ -273,6 +296,18 @@ TEST_CASE("break-before-make: good programs are accepted") {
        }},
   };
   accept(good);
+}
+
+TEST_CASE("a lock that ends with fewer rights leaves an invalidation owed") {
+  hand<breaking> h{{}};
+  prepare(h);
+  const std::uint64_t leaf = h.leaf(0x1000, 0);
+  h.store(h.pages, 0, breaking::lock(leaf));
+  h.store(h.pages, 0, breaking::write_protect(leaf));
+  CHECK(h.machine.automaton().owed() == 1);
+  h.flush(0, page - 1, 0, true, invalidation_reason::reduced);
+  h.machine.automaton().verify_nothing_owed();
+  CHECK(h.findings().text() == "");
 }
 
 TEST_CASE("without break-before-make an invalidation is owed") {

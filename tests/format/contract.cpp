@@ -294,6 +294,7 @@ failure what_is_locked_is_kept() {
     for (int at = 0; at < F::shape.levels; ++at)
       if (F::kind_of(shut, at) != entry_kind::locked) return "kind";
     if (F::unlock(shut) != live) return "not what it was";
+    if (shut == F::locked) return "the lock of nothing";
     return answers_no<F>(shut);
   };
   const std::uint64_t unit = std::uint64_t{1} << F::table_shift;

@@ -108,6 +108,32 @@ std::uint64_t read_everything(guest<Format>& g, input_address address) noexcept 
   return said + marks + code_of(session.lookup(address));
 }
 
+// The same without a lock.
+struct lockless_policies : kernel_policies {
+  using locking = quire::locking::concurrent<epoch_section>;
+  using kernel_policies::kernel_policies;
+};
+template <class Format>
+struct lockless_guest {
+  page_table<Format, lockless_policies> table;
+  epoch_section section;
+};
+template <class Format>
+std::uint64_t change_concurrently(lockless_guest<Format>& g, input_range range, output_address output) noexcept {
+  auto session = g.table.concurrent(g.section);
+  auto& tables = g.table.policies().tables;
+  page_counter count;
+  std::uint64_t said = code_of(session.map(range, output, {.allowed = read_write, .may_write = true}, tables));
+  said += code_of(session.map_guarded(range, output, {.allowed = readable}, tables, {}, [] { return false; }));
+  said += code_of(session.unmap(range)) + code_of(session.protect(range, readable, count));
+  said += code_of(session.write_protect(range, count)) + code_of(session.restore_write(range));
+  said += code_of(session.set_accessed(range)) + code_of(session.test_and_clear_accessed(range));
+  said += code_of(session.split(range, 0, tables)) + code_of(session.collapse(range)) + code_of(session.prune(range));
+  said += static_cast<std::uint64_t>(session.make_writable(range.first(), [&]() { ++said; }));
+  said += session.let_go(false, [] {}) ? 1U : 0U;
+  return said + count.bytes + g.table.collect(g.section);
+}
+
 template <class Format>
 std::uint64_t live_and_die(kernel_pages& pages) noexcept {
   page_table<Format, kernel_policies> table{kernel_policies{pages}};
@@ -129,6 +155,11 @@ using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .
   std::uint64_t name##_read(void* g, std::uint64_t address);                                                   \
   std::uint64_t name##_read(void* g, std::uint64_t address) {                                                  \
     return read_everything(*static_cast<guest<format>*>(g), input_address{address});                           \
+  }                                                                                                            \
+  std::uint64_t name##_concurrently(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output);  \
+  std::uint64_t name##_concurrently(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output) { \
+    return change_concurrently(*static_cast<lockless_guest<format>*>(g),                                       \
+                               input_range::sized(input_address{first}, bytes), output_address{output});       \
   }                                                                                                            \
   std::uint64_t name##_live(void* pages);                                                                      \
   std::uint64_t name##_live(void* pages) { return live_and_die<format>(*static_cast<kernel_pages*>(pages)); }

@@ -25,6 +25,8 @@ struct my_format {
   static constexpr auto& table = archetype::table;
   static constexpr auto& marker = archetype::marker;
   static constexpr auto locked = archetype::locked;
+  static constexpr auto& lock = archetype::lock;
+  static constexpr auto& unlock = archetype::unlock;
   static constexpr auto& step = archetype::step;
   static constexpr auto& child = archetype::child;
   static constexpr auto is_writable = archetype::is_writable;

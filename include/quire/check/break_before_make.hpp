@@ -9,6 +9,8 @@
 //   - Otherwise such a change leaves an invalidation owed for the entry's range. So does, on every format, whatever
 //     takes away: a translation, a right, a dirty bit; and a new translation where invalid entries are cached.
 //     verify_nothing_owed() asks before a session lets go.
+//   - A lock that is taken back before anything was invalidated was no break: what it hides is judged against what
+//     stands there then, as a direct change.
 //   - An invalidation pays for what it covers. A level hint must name the changed leaves; leaf_only does not pay for a
 //     table entry that changed. Several requests may pay for one debt piece by piece.
 //   - A table is published with release order, and complete: in place of a leaf it translates as the leaf did, with all
@@ -243,7 +245,30 @@ class break_before_make {
     if (now.to == entry_kind::locked) locked_.push_back({now.table, now.index, now.before});
     if (now.from == entry_kind::table) unlink(F::table_of(now.before, now.level), now.level - 1);
   }
+  // Whether `now` ends a lock as if it had not been: the same table, or a leaf that leads to the same place.
+  [[nodiscard]] bool takes_back(const change& now) {
+    const locked_entry* const one = lock_of(now);
+    if (one == nullptr || F::kind_of(one->before, now.level) != now.to) return false;
+    const auto memory = [&](word entry) { return F::attributes_of(entry, now.level).memory; };
+    const bool same = now.to == entry_kind::table
+                          ? F::table_of(one->before, now.level) == F::table_of(now.after, now.level)
+                          : F::output_of(one->before, now.level) == F::output_of(now.after, now.level) &&
+                                F::group_of(one->before, now.level) == F::group_of(now.after, now.level) &&
+                                memory(one->before) == memory(now.after);
+    return same && owed_.withdraw(now.first, now.last, now.level);
+  }
   void made(const change& now) {
+    const bool kept = takes_back(now);
+    if constexpr (F::facts.caches_invalid)
+      owe(now, now.to == entry_kind::table ? debt_kind::linked : debt_kind::installed);
+    if (kept) {
+      change direct = now;
+      direct.before = lock_of(now)->before;
+      forget_locked(now);
+      if (now.to == entry_kind::leaf) return leaf_changed(direct);
+      if (node* const one = find(F::table_of(now.after, now.level))) one->filled = true;
+      return link(F::table_of(now.after, now.level), now.level - 1, now.first);
+    }
     if (options_.must_break) {
       const auto [first, last] = span(now);
       for (const debt& each : owed_)
@@ -254,26 +279,23 @@ class break_before_make {
           break;
         }
     }
-    if constexpr (F::facts.caches_invalid)
-      owe(now, now.to == entry_kind::table ? debt_kind::linked : debt_kind::installed);
-    if (now.from == entry_kind::locked) {
-      for (const locked_entry& one : locked_) {
-        if (one.table != now.table || one.index != now.index) continue;
-        const entry_kind was = F::kind_of(one.before, now.level);
-        if (was == entry_kind::leaf && now.to == entry_kind::table) check_split(now, one.before);
-        if (was == entry_kind::table && now.to == entry_kind::leaf) check_collapse(now, one.before);
-      }
+    if (const locked_entry* const one = lock_of(now)) {
+      const bool resized = F::kind_of(one->before, now.level) != now.to;
+      if (resized) now.to == entry_kind::table ? check_split(now, one->before) : check_collapse(now, one->before);
       forget_locked(now);
     }
     if (now.to == entry_kind::table) link(F::table_of(now.after, now.level), now.level - 1, now.first);
   }
+  [[nodiscard]] locked_entry* lock_of(const change& now) {
+    for (locked_entry& one : locked_)
+      if (one.table == now.table && one.index == now.index) return &one;
+    return nullptr;
+  }
   void forget_locked(const change& now) {
-    for (std::size_t i = 0; i < locked_.size(); ++i)
-      if (locked_[i].table == now.table && locked_[i].index == now.index) {
-        locked_[i] = locked_.back();
-        locked_.pop_back();
-        return;
-      }
+    if (locked_entry* const one = lock_of(now)) {
+      *one = locked_.back();
+      locked_.pop_back();
+    }
   }
   void forbid(const change& now, const char* what) {
     if (options_.must_break) report_->add(rule::broken_before_made, where(now) + " " + what);

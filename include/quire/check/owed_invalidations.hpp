@@ -81,6 +81,26 @@ class owed_invalidations {
     if (!debts_.empty()) debts_.erase(std::remove_if(debts_.begin(), debts_.end(), which), debts_.end());
   }
 
+  // A removal from [first, last] at `level` that was never announced was none after all. Gives whether there was one.
+  [[nodiscard]] bool withdraw(std::uint64_t first, std::uint64_t last, int level) {
+    const auto meant = [&](const debt& each) {
+      return !each.added && each.level == level && each.first <= last && first <= each.last &&
+             (each.kind == debt_kind::removed || each.kind == debt_kind::unlinked);
+    };
+    bool any = false;
+    for (std::size_t i = 0, count = debts_.size(); i < count; ++i) {
+      const debt each = debts_[i];
+      if (!meant(each)) continue;
+      any = true;
+      if (each.first < first) push_rest(each, each.first, first - 1);
+      if (last < each.last) push_rest(each, last + 1, each.last);
+      debts_[i].first = 1;
+      debts_[i].last = 0;
+    }
+    forgive([](const debt& each) { return each.first > each.last; });
+    return any;
+  }
+
  private:
   [[nodiscard]] static bool pays(const debt& each, const invalidation_request& request) noexcept {
     const bool any = request.level < 0;

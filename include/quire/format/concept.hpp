@@ -87,7 +87,7 @@ struct format_archetype {
   // hardware, and answer no to is_writable, is_accessed and is_dirty.
   [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept { return (payload << 12) | 2U; }
   // lock() takes a leaf or a table away from the hardware and keeps all it says, for who locked it; unlock() is the way
-  // back. `locked` alone is the lock of an absent entry.
+  // back. `locked` is the lock of an absent entry, and differs from that of every leaf and table.
   static constexpr word locked = 4;
   [[nodiscard]] static constexpr word lock(word live) noexcept { return (live & ~word{1}) | locked; }
   [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept { return (locked_entry & ~locked) | 1U; }

@@ -106,7 +106,7 @@ struct gstage {
   }
   [[nodiscard]] static constexpr word table(table_address child, int) noexcept { return (child.value >> 2) | v; }
   [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept { return ((payload << 10) & ppn) | rsw1; }
-  static constexpr word locked = g;
+  static constexpr word locked = g | d;  // no leaf has D alone, no table has D
   [[nodiscard]] static constexpr word lock(word live) noexcept { return (live & ~v) | g; }
   [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept { return (locked_entry & ~g) | v; }
 

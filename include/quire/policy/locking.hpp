@@ -4,17 +4,27 @@
 //   none                 one thread, or constant evaluation.
 //   exclusive<Mutex>     one holder at a time; nobody else touches entries, but the hardware may (accessed, dirty).
 //   shared<RwMutex>      the read side may add rights to, or age, one existing page leaf: compare-exchange on that
-//   entry
-//                        and nothing else. Everything structural, every protection and every harvest is the write side.
+//                        entry and nothing else. Everything structural, every protection and every harvest is the write
+//                        side.
+//   concurrent<Section>  everything, by several at once, each in a read section: by compare-exchange, entries locked
+//   one
+//                        by one where a cache may hold what they said, tables given back after all sections that may be
+//                        inside them (table/concurrent/).
 //
 // Requires of Mutex: lock(), unlock(). Of RwMutex: also lock_shared(), unlock_shared(). Optional: is_contended(), asked
 // by long operations at their yield points; assert_held(), called where a caller says that it already holds the lock.
 //
-// The order of "mark dirty" and "make writable" follows from the policy: under all of these the harvest excludes the
-// read side, so a page is marked dirty first, and an observer that sees the write permission sees the mark.
+// Requires of Section: enter(), leave(); pause(), called while a range operation waits for another's entry; and
+// retire(links, source, table) for a table that is unlinked and forgotten by every cache: source.give_back(table) once
+// all sections entered before have been left (epoch.hpp is one without an OS; `links` keeps lists of such tables).
 //
-// reader_order is what a session loads entries with. Relaxed under all of these: a table that a reader may find was
-// published before the lock changed hands, or by the reader itself.
+// The order of "mark dirty" and "make writable" follows from the policy. Under a lock the harvest excludes the read
+// side, so a page is marked dirty first, and an observer that sees the write permission sees the mark. Without one a
+// harvest in between would take the mark and find nothing to protect; so the page is made writable first, and what is
+// written before the mark is reported by the next harvest. The last one must come when no fault is on its way.
+//
+// reader_order is what a session loads entries with. Relaxed under a lock: a table that a reader may find was published
+// before the lock changed hands, or by the reader itself. Acquire without.
 #pragma once
 
 #include <concepts>     // convertible_to
@@ -33,6 +43,13 @@ template <class L>
 concept shared_lockable = lockable<L> && requires(L& lock) {
   lock.lock_shared();
   lock.unlock_shared();
+};
+
+template <class S>
+concept read_section = requires(S& section) {
+  section.enter();
+  section.leave();
+  section.pause();
 };
 
 enum class dirty_order : unsigned char { mark_then_grant, grant_then_mark };
@@ -62,6 +79,15 @@ struct shared {
   static constexpr order reader_order = order::relaxed;
 };
 
+template <read_section Section>
+struct concurrent {
+  using mutex = concurrent;  // nothing to lock
+  using section = Section;
+  static constexpr bool has_read_side = false;
+  static constexpr dirty_order fast_path_order = dirty_order::grant_then_mark;
+  static constexpr order reader_order = order::acquire;
+};
+
 }  // namespace locking
 
 template <class L>
@@ -71,6 +97,13 @@ concept locking_policy = requires {
   { L::fast_path_order } -> std::convertible_to<dirty_order>;
   { L::reader_order } -> std::convertible_to<order>;
 };
+
+template <class L>
+concept concurrent_locking = locking_policy<L> && requires { typename L::section; };
+
+// Whether the policy's read sections are of this type.
+template <class S, class L>
+concept section_of = concurrent_locking<L> && std::is_same_v<S, typename L::section>;
 
 // Whether `Lock` is what the policy locks; void where it locks nothing.
 template <class Lock, class L>

@@ -206,7 +206,7 @@ class commit_map {
     return run_stop<word>::done();
   }
 
- private:
+ protected:
   [[nodiscard]] constexpr word leaf_at(input_address address, int level, int group) const noexcept {
     return *format::leaf(plan_.output_at(address), plan_.wanted, level, group);  // encodable: map() tried
   }

@@ -11,8 +11,9 @@
 
 #include <utility>  // move
 
-#include <quire/table/session.hpp>         // exclusive_session
-#include <quire/table/shared_session.hpp>  // shared_session
+#include <quire/table/concurrent/session.hpp>  // concurrent_session
+#include <quire/table/session.hpp>             // exclusive_session
+#include <quire/table/shared_session.hpp>      // shared_session
 
 namespace quire {
 
@@ -98,6 +99,18 @@ class page_table {
   [[nodiscard]] constexpr auto shared(Lock& lock) noexcept {
     return shared_session<page_table, Lock>{*this, lock};
   }
+  template <read_section Section>
+    requires section_of<Section, locking>
+  [[nodiscard]] constexpr auto concurrent(Section& section) noexcept {
+    return concurrent_session<page_table, Section>{*this, section, reductions_};
+  }
+  // Gives back the tables that sessions of this section unlinked and that nobody can be inside any more; gives how many
+  // still wait. For sections that have a collect(), as epoch_section.
+  template <read_section Section>
+    requires section_of<Section, locking>
+  std::size_t collect(Section& section) noexcept {
+    return section.collect(table_links<Format, decltype(policies_.memory)>{policies_.memory}, policies_.tables);
+  }
 
  private:
   using word = typename Format::word;
@@ -122,6 +135,8 @@ class page_table {
   Policies policies_;
   table_address root_{};
   bool alive_ = false;
+  struct nothing {};
+  [[no_unique_address]] std::conditional_t<concurrent_locking<locking>, reduction_count, nothing> reductions_{};
 };
 
 static_assert(policies_for<policies, format_archetype>);

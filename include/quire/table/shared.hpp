@@ -8,6 +8,7 @@
 
 #include <quire/policy/locking.hpp>  // dirty_order
 #include <quire/table/entry.hpp>     // group_span
+#include <quire/table/lookup.hpp>    // no_leaf
 #include <quire/walk/descend.hpp>    // descend
 
 namespace quire {
@@ -19,6 +20,7 @@ enum class write_grant : unsigned char {
   not_mapped,     // no leaf there (or a marker)
   not_page,       // a block or a group: only the write side may split it
   not_permitted,  // may_write is not set: the host page behind it is read-only
+  busy,           // another writer owns the entry (locking::concurrent): try again
 };
 
 namespace detail {
@@ -37,7 +39,9 @@ template <pte_format Format>
 // Of an entry for which that does not hold.
 template <pte_format Format>
 [[nodiscard]] QUIRE_INLINE constexpr write_grant why_not_granted(typename Format::word entry, int level) noexcept {
-  if (Format::kind_of(entry, level) != entry_kind::leaf) return write_grant::not_mapped;
+  const entry_kind kind = Format::kind_of(entry, level);
+  if (kind == entry_kind::locked) return write_grant::busy;
+  if (kind != entry_kind::leaf) return write_grant::not_mapped;
   if (level != 0 || Format::group_of(entry, 0) != 0) return write_grant::not_page;
   return write_grant::not_permitted;
 }
@@ -55,13 +59,13 @@ template <pte_format Format>
 template <pte_format Format, class P, class Mark>
 [[nodiscard]] QUIRE_INLINE constexpr write_grant grant_write(P& policies, table_address root, input_address address,
                                                              Mark&& mark) noexcept {
-  static_assert(P::locking::fast_path_order == dirty_order::mark_then_grant);
+  constexpr bool mark_first = P::locking::fast_path_order == dirty_order::mark_then_grant;
   using word = typename Format::word;
   const auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   word entry = found.entry;
   if (found.level != 0 || !detail::may_be_granted<Format>(entry)) [[unlikely]]
     return detail::why_not_granted<Format>(entry, found.level);
-  mark();
+  if constexpr (mark_first) mark();
   for (;;) {
     // made() and not operator(): of a leaf, both changes apply.
     word writable_entry = Format::make_writable.made(entry);
@@ -72,6 +76,7 @@ template <pte_format Format, class P, class Mark>
     }
     if (policies.memory.template compare_exchange<word>(found.table, found.index, entry, writable_entry,
                                                         order::release)) [[likely]] {
+      if constexpr (!mark_first) mark();
       policies.maintenance.published();
       detail::announce_locally<Format>(policies, address);
       return write_grant::granted;
@@ -88,7 +93,7 @@ constexpr result<void> relax_page(P& policies, table_address root, input_address
   auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   for (;;) {
     if (Format::kind_of(found.entry, found.level) != entry_kind::leaf)
-      return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
+      return no_leaf<Format>(found.entry, found.level, address);
     if (found.level != 0 || Format::group_of(found.entry, 0) != 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
     if (rights.contains(writable) && (found.entry & Format::may_write_bit) == 0)
@@ -112,7 +117,7 @@ constexpr result<bool> age_page(P& policies, table_address root, input_address a
   auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   for (;;) {
     if (Format::kind_of(found.entry, found.level) != entry_kind::leaf)
-      return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
+      return no_leaf<Format>(found.entry, found.level, address);
     if (found.level != 0 || Format::group_of(found.entry, 0) != 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(found.level), address.value};
     if (!Format::is_accessed(found.entry)) return false;

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// epoch_reclaim: gives tables back once every read section that could be inside them has ended, without an OS.
+//
+//   epoch_reclaim domain{slots};                 one slot for each thread that is in sections at the same time
+//   epoch_section section{domain, 3};            a thread's own handle, for slot 3
+//   table.concurrent(section)                    enters; its end leaves, then retires what it unlinked
+//   section.collect(links, source)               gives back what may go; call it now and then, and at the end
+//
+// Who writes what: a slot is written by its owner alone, the epoch by whoever advances it (compare-exchange). A table
+// waits in its owner's slot, on a list that is threaded through the waiting tables (`links`, see reclaim.hpp).
+//
+// Why it is right. A reader announces the epoch e that it read, then fences; so whoever unlinks a table, fences, and
+// then reads the epoch, reads e or a later one if the reader may have seen the table (a table is tagged with what was
+// read). The epoch goes from n to n + 1 only when every announced epoch is n. So while that reader is inside, the epoch
+// is at most one past the table's tag, and a table is given back only when it is two past it.
+//
+// Progress: entering, leaving and retiring never wait. Tables wait as long as the longest section.
+#pragma once
+
+#include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
+
+#include <quire/address.hpp>   // table_address
+#include <quire/atomic.hpp>    // load, store, fence
+#include <quire/contract.hpp>  // QUIRE_EXPECTS
+
+namespace quire {
+
+// A list of tables through their own words.
+struct table_list {
+  table_address top{};
+  std::size_t count = 0;
+
+  template <class Links>
+  constexpr void push(Links& links, table_address table) noexcept {
+    links.set(table, top);
+    top = table;
+    ++count;
+  }
+  template <class Links>
+  constexpr table_address pop(Links& links) noexcept {
+    QUIRE_EXPECTS(count != 0);
+    const table_address table = top;
+    top = links.next(table);
+    --count;
+    return table;
+  }
+};
+
+// One thread's part. Its own cache line: entering a section must not disturb other threads.
+struct alignas(64) epoch_slot {
+  std::uint64_t announced = 0;  // 0: outside; else epoch * 2 + 1
+  struct {
+    table_list tables;
+    std::uint64_t epoch = 0;
+  } waiting[3];
+};
+
+class epoch_reclaim {
+ public:
+  constexpr epoch_reclaim(epoch_slot* slots, std::size_t count) noexcept : slots_(slots), count_(count) {}
+  epoch_reclaim(const epoch_reclaim&) = delete;
+  epoch_reclaim& operator=(const epoch_reclaim&) = delete;
+
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return atomic::load(&epoch_, order::acquire); }
+
+  // One step, if no section stands in the way; gives the epoch then.
+  std::uint64_t advance() noexcept {
+    std::uint64_t now = epoch();
+    atomic::fence(order::seq_cst);
+    for (std::size_t i = 0; i < count_; ++i) {
+      // Acquire: what the section did is over before its tables are given back.
+      const std::uint64_t announced = atomic::load(&slots_[i].announced, order::acquire);
+      if (announced != 0 && announced != now * 2 + 1) return now;
+    }
+    if (atomic::compare_exchange(&epoch_, now, now + 1, order::acq_rel)) return now + 1;
+    return now;
+  }
+
+ private:
+  friend class epoch_section;
+  [[nodiscard]] epoch_slot& slot(std::size_t i) noexcept {
+    QUIRE_EXPECTS(i < count_);
+    return slots_[i];
+  }
+
+  epoch_slot* slots_;
+  std::size_t count_;
+  std::uint64_t epoch_ = 1;
+};
+
+// A thread's handle. Sections do not nest.
+class epoch_section {
+ public:
+  epoch_section(epoch_reclaim& domain, std::size_t slot) noexcept : domain_(domain), mine_(domain.slot(slot)) {}
+
+  void enter() noexcept {
+    QUIRE_AUDIT(mine_.announced == 0);
+    const std::uint64_t now = atomic::load(&domain_.epoch_, order::relaxed);
+    atomic::store(&mine_.announced, now * 2 + 1, order::relaxed);
+    atomic::fence(order::seq_cst);  // announced before any entry is read
+  }
+  void leave() noexcept { atomic::store(&mine_.announced, std::uint64_t{0}, order::release); }
+  void pause() const noexcept {}
+
+  // Requires: nothing leads to the table any more, no translation cache knows it, and the section was left.
+  template <class Links, class Source>
+  void retire(Links links, Source& source, table_address table) noexcept {
+    atomic::fence(order::seq_cst);  // unlinked before the epoch is read
+    const std::uint64_t now = domain_.epoch();
+    auto& bag = mine_.waiting[now % 3];
+    if (bag.epoch != now) {  // three or more epochs old
+      give_back(links, source, bag.tables);
+      bag.epoch = now;
+    }
+    bag.tables.push(links, table);
+  }
+  // Gives back what nobody can be inside any more; gives how many still wait.
+  template <class Links, class Source>
+  std::size_t collect(Links links, Source& source) noexcept {
+    const std::uint64_t now = domain_.advance();
+    std::size_t left = 0;
+    for (auto& bag : mine_.waiting) {
+      if (bag.tables.count != 0 && bag.epoch + 2 <= now) give_back(links, source, bag.tables);
+      left += bag.tables.count;
+    }
+    return left;
+  }
+
+ private:
+  template <class Links, class Source>
+  static void give_back(Links& links, Source& source, table_list& tables) noexcept {
+    while (tables.count != 0) source.give_back(tables.pop(links));
+  }
+
+  epoch_reclaim& domain_;
+  epoch_slot& mine_;
+};
+
+}  // namespace quire

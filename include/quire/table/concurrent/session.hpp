@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// The session of locking::concurrent: every operation of a table inside a read section, beside any other session.
+//
+// Each leaf and each table changes at once or not at all; a range may be changed in part when another session works on
+// it, and the result says how far it came. When the session ends it completes the invalidations it owes, leaves the
+// section, and retires the tables it unlinked.
+//
+// Progress. Operations of one leaf (make_writable, relax, test_and_clear_accessed, lookup) never wait: at an entry that
+// another owns they say busy, and their caller tries again. Operations of a range wait for such an entry
+// (section.pause() in between) for as long as its owner takes for one invalidation; nobody waits in a circle
+// (operation.hpp). Sessions on disjoint ranges write no common word but a table entry above both of them, when it is
+// absent.
+//
+// Caller must: be able to take part in an invalidation while it waits (an interprocessor interrupt, say).
+#pragma once
+
+#include <cstddef>  // nullptr_t
+#include <utility>  // exchange
+
+#include <quire/table/change.hpp>               // nothing_reported
+#include <quire/table/concurrent/change.hpp>    // change_concurrently
+#include <quire/table/concurrent/collapse.hpp>  // collapse_concurrently
+#include <quire/table/concurrent/map.hpp>       // map_concurrently
+#include <quire/table/concurrent/split.hpp>     // split_concurrently
+#include <quire/table/concurrent/unmap.hpp>     // unmap_concurrently
+#include <quire/table/reading_session.hpp>      // reading_session
+#include <quire/table/shared.hpp>               // grant_write, relax_page, age_page
+
+namespace quire {
+
+template <class Table, class Section>
+class concurrent_session : public reading_session<Table> {
+  using base = reading_session<Table>;
+  using base::table_;
+  using policies_type = typename Table::policies_type;
+  using operation_type = concurrent_operation<typename Table::format, policies_type>;
+  using word = typename Table::format::word;
+
+ public:
+  using format = typename Table::format;
+
+  constexpr concurrent_session(Table& table, Section& section, reduction_count& reductions) noexcept
+      : base(table), section_(section), reductions_(reductions) {
+    section_.enter();
+  }
+  concurrent_session(const concurrent_session&) = delete;
+  concurrent_session& operator=(const concurrent_session&) = delete;
+  constexpr ~concurrent_session() {
+    complete();
+    section_.leave();
+    retire_unlinked();
+  }
+
+  // Maps `range` to the addresses from `output` on. Over an existing mapping: the same output and memory type with at
+  // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped.
+  // Errors: map_concurrently.
+  template <table_source Source>
+  constexpr result<void> map(input_range range, output_address output, const attributes& wanted, Source& source,
+                             map_options options = {}) noexcept {
+    unguarded guard;
+    return map_guarded(range, output, wanted, source, options, guard);
+  }
+  // The same for a fault: `guard()` says whether what the caller knows of the host's mapping is out of date, under the
+  // protocol of map.hpp; then `stopped`.
+  template <table_source Source, class Guard>
+  constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
+                                     map_options options, Guard&& guard) noexcept {
+    return with(range, [&](operation_type& op) -> result<void> {
+      const auto done = map_concurrently(op, section_, source, range, output, wanted, options, guard);
+      op.finish_install(range);
+      return done;
+    });
+  }
+
+  // Takes whole leaves and markers away that overlap the range, and says what was there; report(removed_leaf) for each
+  // leaf entry if given.
+  template <removal_report Report = std::nullptr_t>
+  constexpr result<unmap_result> unmap(input_range range, Report&& report = nullptr) noexcept {
+    return with(range, [&](operation_type& op) -> result<unmap_result> {
+      const unmap_result found = unmap_concurrently(op, section_, range, report);
+      op.finish();
+      return found;
+    });
+  }
+
+  // Gives every leaf that overlaps the range exactly these rights, whole leaves. Taking the write permission away takes
+  // may_write with it. Gives whether anything changed. Errors: unsupported_attribute. A leaf that cannot have these
+  // rights (execution of device memory) stays as it is.
+  template <class Report = const nothing_reported>
+  constexpr result<bool> protect(input_range range, permissions rights, Report& report = ignore) noexcept {
+    static_assert(!protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+                  "with this format protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    const auto change = format::protect(rights);
+    if (!change) return error{change.error().code, -1, range.first().value};
+    return changing(range, *change, invalidation_reason::reduced, report);
+  }
+  // Takes the write permission from every leaf that overlaps the range, whole leaves, and leaves may_write alone. When
+  // complete() has returned no CPU can write there without a new fault, also where another session protected first.
+  template <class Report = const nothing_reported>
+  constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    return changing(range, format::write_protect, invalidation_reason::reduced, report);
+  }
+  // Gives the write permission back to every leaf in the range that has may_write.
+  constexpr result<bool> restore_write(input_range range) noexcept {
+    constexpr word may_write = format::may_write_bit;
+    constexpr entry_change<word> plain = format::make_writable;
+    constexpr entry_change<word> change{
+        {plain.applies_to.mask | may_write, plain.applies_to.value | may_write}, plain.keep, plain.set};
+    return changing(range, change, invalidation_reason::relaxed, ignore);
+  }
+  // Sets the accessed bit of every leaf that overlaps the range.
+  constexpr result<bool> set_accessed(input_range range) noexcept {
+    return changing(range, format::set_accessed, invalidation_reason::relaxed, ignore);
+  }
+  // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
+  constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
+    return changing(range, format::clear_accessed, invalidation_reason::reduced, ignore);
+  }
+  // Makes every dirty leaf in the range clean; report(address, bytes) for each.
+  template <class Report>
+  constexpr result<bool> read_and_clear_dirty(input_range range, Report&& report) noexcept {
+    static_assert(format::facts.has_dirty, "this format has no dirty bit: track writes by write_protect()");
+    return changing(range, format::make_clean, invalidation_reason::reduced, report);
+  }
+
+  // ---- one page leaf, by one compare-exchange: shared.hpp
+  template <class Mark>
+  [[nodiscard]] constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
+    const auto root = table_->root();
+    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
+    return grant_write<format>(table_->policies(), *root, address, mark);
+  }
+  constexpr result<void> relax(input_address address, permissions rights) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    return relax_page<format>(table_->policies(), *root, address, rights);
+  }
+  constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    return age_page<format>(table_->policies(), *root, address);
+  }
+
+  // Splits every leaf above `target` that overlaps the range, and breaks groups down to it.
+  template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
+  constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+    static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
+                  "a split may skip only the levels of split_skips: leaves of others would stay as they are");
+    if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
+      return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
+    return with(range, [&](operation_type& op) -> result<split_result> {
+      const split_result done = split_concurrently<Skip>(op, section_, source, range, target);
+      op.finish();
+      return done;
+    });
+  }
+  // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one
+  // another with equal attributes. Caller must: know that the memory behind it is one piece and that nobody tracks it
+  // by pages.
+  constexpr result<collapse_result> collapse(input_range range, int largest_level = 7) noexcept {
+    return with(range, [&](operation_type& op) -> result<collapse_result> {
+      const collapse_result made = collapse_concurrently(op, section_, range, largest_level);
+      op.finish();
+      return made;
+    });
+  }
+  // Frees tables in the range that have no entries. Gives how many.
+  constexpr result<std::size_t> prune(input_range range) noexcept {
+    return with(range, [&](operation_type& op) -> result<std::size_t> {
+      const std::size_t freed = prune_concurrently(op, section_, range);
+      op.finish();
+      return freed;
+    });
+  }
+
+  // Sees every invalidation through that this session owes.
+  constexpr void complete() noexcept {
+    if (std::exchange(debt_.owes, false)) table_->policies().invalidation.complete();
+    // Release: whoever finds this session no longer counted finds its invalidation complete.
+    if (std::exchange(debt_.counted, false))
+      atomic::fetch_add(&reductions_.sessions, ~std::uint64_t{0}, order::release);
+  }
+  // Lets go of the section for a moment: what was retired may be given back, and nothing that was read before is to be
+  // relied on. Gives whether the table still has its root.
+  template <class Refill>
+  constexpr bool let_go(bool now, Refill&& refill) noexcept {
+    auto& yield = table_->policies().yield;
+    if (now || yield.should_yield()) {
+      complete();
+      section_.leave();
+      retire_unlinked();
+      yield.pause();
+      refill();
+      section_.enter();
+    }
+    return this->table_->root().has_value();
+  }
+
+  [[nodiscard]] constexpr Table& table() noexcept { return *table_; }
+
+ private:
+  static constexpr nothing_reported ignore{};
+
+  template <class Body>
+  constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{table_->policies(), *root, debt_, reductions_};
+    return body(op);
+  }
+  template <class Report>
+  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
+                                  Report& report) noexcept {
+    return with(range, [&](operation_type& op) -> result<bool> {
+      const bool any = change_concurrently(op, section_, range, change, why, report);
+      op.finish();
+      return any;
+    });
+  }
+  constexpr void retire_unlinked() noexcept {
+    auto& policies = table_->policies();
+    table_links<format, std::remove_reference_t<decltype(policies.memory)>> links{policies.memory};
+    while (debt_.unlinked.count != 0) section_.retire(links, policies.tables, debt_.unlinked.pop(links));
+  }
+
+  Section& section_;
+  reduction_count& reductions_;
+  concurrent_debt debt_{};
+};
+
+}  // namespace quire

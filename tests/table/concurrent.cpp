@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+// Concurrent sessions, one at a time: they must do what exclusive sessions do, under the same oracles. (What they do
+// beside one another is in concurrent_threads.cpp.)
+#include <quire/table/concurrent/session.hpp>
+
+#include <cstdint>  // uint64_t
+#include <string>   // string, to_string
+#include <vector>   // vector
+
+#include <quire/policy/epoch.hpp>  // epoch_section
+
+#include "small.hpp"
+#include "support/scale.hpp"
+#include "support/typed.hpp"
+
+namespace {
+
+using namespace quire;
+using namespace quire_test;
+
+// A watched table of concurrent sessions beside a plain one of exclusive sessions that serves as the model.
+template <class F>
+struct pair_of_tables {
+  using section_type = epoch_section;
+  using watched_policies = check::policies<F, locking::concurrent<section_type>>;
+  static constexpr std::uint64_t page = F::shape.page_bytes();
+  // Of a space in two halves, the lower one.
+  static constexpr int page_count_bits = F::shape.input_bits() - F::shape.page_bits - (F::facts.sign_extended ? 1 : 0);
+  static constexpr std::uint64_t pages = page_count_bits < 5 ? std::uint64_t{1} << page_count_bits : 32;
+
+  explicit pair_of_tables(unsigned hardware, std::uint64_t seed)
+      : machine({.units = 2048, .cpus = 2, .hardware = hardware, .seed = seed, .window = {}, .window_pages = pages}),
+        table(watched_policies{machine}),
+        model({.tables = 512}) {
+    REQUIRE(table.create());
+    REQUIRE(model.table.create());
+  }
+  ~pair_of_tables() { machine.stop(); }
+
+  [[nodiscard]] static input_range range(std::uint64_t first, std::uint64_t count) {
+    return input_range::sized(input_address{first * page}, count * page);
+  }
+
+  // Leaves in order, as far as software alone decides about them; empty where the two tables agree.
+  std::string difference() {
+    std::vector<mapping> here, there;
+    const auto whole = range(0, pages);
+    const auto keep = [](std::vector<mapping>& all) {
+      return [&all](mapping one) {
+        one.attrs.accessed = one.attrs.dirty = false;
+        all.push_back(one);
+      };
+    };
+    if (!table.concurrent(section).for_each_mapping(whole, keep(here))) return "not walked";
+    if (!model.session().for_each_mapping(whole, keep(there))) return "model not walked";
+    if (here.size() != there.size())
+      return std::to_string(here.size()) + " leaves and not " + std::to_string(there.size());
+    for (std::size_t i = 0; i < here.size(); ++i)
+      if (here[i] != there[i]) return "leaf " + std::to_string(i) + " at " + std::to_string(here[i].input.value);
+    return {};
+  }
+  // Everything that must hold between operations, retired tables given back.
+  std::string wrong() {
+    for (int i = 0; i < 4; ++i) table.collect(section);
+    machine.end_of_operation();
+    std::string found = machine.findings().text();
+    return found.empty() ? difference() : found;
+  }
+
+  check::machine<F> machine;
+  page_table<F, watched_policies> table;
+  bare_stand<F> model;
+  epoch_slot slots[2];
+  epoch_reclaim domain{slots, 2};
+  section_type section{domain, 0};
+  std::string last;  // operation, for messages
+};
+
+struct drop {
+  void operator()(input_address, std::uint64_t) const noexcept {}
+};
+constexpr drop dropped{};
+
+// One random operation on both tables. Where the exclusive one refuses, the other is not asked: it may do a part.
+template <class F>
+std::string play(pair_of_tables<F>& both, std::uint64_t& dice) {
+  const auto random = [&dice](std::uint64_t below) {
+    dice = dice * 6364136223846793005U + 1442695040888963407U;
+    return (dice >> 33U) % below;
+  };
+  using stand = pair_of_tables<F>;
+  const std::uint64_t first = random(stand::pages);
+  const std::uint64_t count = 1 + random(stand::pages - first);
+  const input_range range = stand::range(first, count);
+  const int level = static_cast<int>(random(3));
+  static constexpr permissions rights[] = {readable, read_write, read_execute, all_access};
+  const permissions allowed = rights[random(4)];
+  auto session = both.table.concurrent(both.section);
+  auto model = both.model.session();
+  auto& source = both.table.policies().tables;
+  const std::uint64_t verb = random(10);
+  both.last = "verb " + std::to_string(verb) + " pages " + std::to_string(first) + " + " + std::to_string(count) +
+              " level " + std::to_string(level);
+  switch (verb) {
+    case 0:
+    case 1: {
+      const output_address output{(first + (random(4) == 0 ? 1 : 0)) * stand::page};
+      const attributes wanted{.allowed = allowed, .may_write = true};
+      const map_options options{.largest_level = level, .groups = random(2) == 0};
+      const auto expected = model.map(range, output, wanted, options);
+      if (!expected) return {};
+      const auto done = session.map(range, output, wanted, source, options);
+      return done ? "" : std::string("map: ") + name_of(done.error().code);
+    }
+    case 2: {
+      static_cast<void>(model.unmap(range, partial::whole));
+      return session.unmap(range) ? "" : "unmap";
+    }
+    case 3: {
+      const auto expected = model.protect(range, allowed, partial::whole, both.model.table.policies().tables, dropped);
+      if (!expected) return {};
+      const auto done = session.protect(range, allowed, dropped);
+      return done && *done == *expected ? "" : "protect";
+    }
+    case 4: {
+      const auto expected = model.write_protect(range, dropped);
+      const auto done = session.write_protect(range, dropped);
+      return done && *done == *expected ? "" : "write_protect";
+    }
+    case 5: {
+      static_cast<void>(model.restore_write(range));  // whether it changed anything depends on what was dirty
+      return session.restore_write(range) ? "" : "restore_write";
+    }
+    case 6: {
+      if ((F::group_sizes(level) & 1U) == 0 || level > F::shape.root_level) return {};
+      const auto expected = model.split(range, level);
+      const auto done = session.split(range, level, source);
+      return done && done->leaves == expected->leaves && done->tables == expected->tables ? "" : "split";
+    }
+    case 7: {
+      const auto expected = model.collapse(range, level);
+      const auto done = session.collapse(range, level);
+      return done && done->leaves == expected->leaves ? "" : "collapse";
+    }
+    case 8: {
+      const auto expected = model.prune(range);
+      const auto done = session.prune(range);
+      return done && expected ? "" : "prune";
+    }
+    default: {
+      const input_address at{first * stand::page};
+      const auto found = session.lookup(at);
+      if (found && found->level == 0 && found->group == 0 && found->attrs.may_write) {
+        int marks = 0;
+        const auto given = session.make_writable(at, [&marks] { ++marks; });
+        if (given != write_grant::granted && given != write_grant::already) return "make_writable";
+        if ((given == write_grant::granted) != (marks == 1)) return "marks";
+        if (!model.relax(at, writable | readable)) return "model relax";
+        if (!session.relax(at, writable | readable)) return "relax";
+      }
+      return session.test_and_clear_accessed(range) ? "" : "age";
+    }
+  }
+}
+
+}  // namespace
+
+QUIRE_TYPED_TEST("concurrent sessions do what exclusive sessions do", all_formats) {
+  const std::uint64_t sequences = scaled(Format::shape.page_bytes() < 4096 ? 120 : 12);
+  for (std::uint64_t seed = 1; seed <= sequences; ++seed) {
+    pair_of_tables<Format> both{seed % 3 == 0 ? 0U : 150U, seed};
+    std::uint64_t dice = seed * 77;
+    for (int step = 0; step < 60; ++step) {
+      std::string wrong = play(both, dice);
+      if (wrong.empty()) wrong = both.wrong();
+      INFO("seed " << seed << " step " << step << " " << both.last << ": " << wrong);
+      REQUIRE(wrong.empty());
+    }
+  }
+}
+
+namespace {
+
+// Two sessions of one table at once, in one thread.
+template <class F>
+struct two_sections : pair_of_tables<F> {
+  two_sections() : pair_of_tables<F>(0, 1) {}
+  epoch_section other{this->domain, 1};
+
+  void map(std::uint64_t first, std::uint64_t count, int level, attributes wanted) {
+    REQUIRE(this->table.concurrent(this->section)
+                .map(this->range(first, count), output_address{first * F::shape.page_bytes()}, wanted,
+                     this->table.policies().tables, {.largest_level = level, .groups = false}));
+  }
+  [[nodiscard]] std::size_t in_use() { return this->machine.tables().live_blocks() - this->machine.stock().stock(); }
+};
+using blocks = std::tuple<tiny::plain, tiny::hardware_ad, riscv::sv39x4, arm64::stage2_4k<40>>;
+
+}  // namespace
+
+QUIRE_TYPED_TEST("protected already is not invalidated already", blocks) {
+  two_sections<Format> t;
+  t.map(0, 4, 0, {.allowed = read_write, .may_write = true});
+  const auto whole = t.range(0, 4);
+  const auto asked = [&t] { return t.machine.record().requests_added; };
+  {
+    auto first = t.table.concurrent(t.section);
+    REQUIRE(*first.write_protect(whole, dropped));
+    const std::size_t before = asked();
+    {
+      // The first has not completed: a CPU may still write, and this session must not say that none can.
+      auto second = t.table.concurrent(t.other);
+      CHECK_FALSE(*second.write_protect(whole, dropped));
+      CHECK(asked() == before + 1);
+    }
+    CHECK(t.machine.record().completions != 0);
+  }
+  const std::size_t before = asked();
+  CHECK_FALSE(*t.table.concurrent(t.section).write_protect(whole, dropped));
+  CHECK(asked() == before);
+  t.machine.end_of_operation();
+  CHECK(t.machine.findings().text() == "");
+}
+
+QUIRE_TYPED_TEST("a table that a section may be inside is not given back", blocks) {
+  two_sections<Format> t;
+  const std::uint64_t pages = Format::shape.entries(0);
+  if (pages > t.pages) return;  // the model's window is smaller than a table
+  t.map(0, pages, 0, {.allowed = read_write, .may_write = true});
+  const std::size_t before = t.in_use();
+  {
+    auto reader = t.table.concurrent(t.other);
+    REQUIRE(reader.lookup(input_address{0}));
+    REQUIRE(t.table.concurrent(t.section).unmap(t.range(0, pages)));
+    for (int i = 0; i < 5; ++i) CHECK(t.table.collect(t.section) != 0);
+    CHECK(t.in_use() == before);
+    CHECK(reader.lookup(input_address{0}).error().code == errc::not_mapped);
+  }
+  for (int i = 0; i < 4; ++i) t.table.collect(t.section);
+  CHECK(t.in_use() == before - 1);
+  CHECK(t.machine.findings().text() == "");
+}
+
+QUIRE_TYPED_TEST("a guard that says no leaves nothing behind", blocks) {
+  two_sections<Format> t;
+  const auto where = t.range(0, 1);
+  const output_address there{0};
+  int asked = 0;
+  {
+    auto session = t.table.concurrent(t.section);
+    auto& source = t.table.policies().tables;
+    const attributes wanted{.allowed = read_write, .may_write = true};
+    const auto refused = session.map_guarded(where, there, wanted, source, {.largest_level = 0}, [&asked] {
+      ++asked;
+      return true;
+    });
+    CHECK(refused.error().code == errc::stopped);
+    CHECK(session.lookup(where.first()).error().code == errc::not_mapped);
+    CHECK(asked == 1);
+    REQUIRE(session.map_guarded(where, there, wanted, source, {.largest_level = 0}, [&asked] {
+      ++asked;
+      return false;
+    }));
+    CHECK(asked > 1);
+    CHECK(session.lookup(where.first())->output == there);
+    // More rights are asked for under the same guard.
+    REQUIRE(session.write_protect(where, dropped));
+    CHECK(session.map_guarded(where, there, wanted, source, {.largest_level = 0}, [] { return true; }).error().code ==
+          errc::stopped);
+    CHECK_FALSE(session.lookup(where.first())->attrs.allowed.contains(writable));
+  }
+  CHECK(t.machine.findings().text() == "");
+}
+
+QUIRE_TYPED_TEST("an entry that another owns is busy for one page", blocks) {
+  two_sections<Format> t;
+  t.map(0, 1, 0, {.allowed = readable, .may_write = true});
+  const auto found = descend<Format>(t.table.policies().memory, *t.table.root(), input_address{0});
+  auto memory = t.machine.memory();
+  using word = typename Format::word;
+  memory.template store<word>(found.table, found.index, Format::lock(found.entry), order::relaxed);
+  {
+    auto session = t.table.concurrent(t.section);
+    int marks = 0;
+    CHECK(session.make_writable(input_address{0}, [&marks] { ++marks; }) == write_grant::busy);
+    CHECK(marks == 0);
+    CHECK(session.relax(input_address{0}, readable).error().code == errc::busy);
+    CHECK(session.test_and_clear_accessed(input_address{0}).error().code == errc::busy);
+    CHECK(session.lookup(input_address{0}).error().code == errc::busy);
+  }
+  memory.template store<word>(found.table, found.index, found.entry, order::relaxed);
+  CHECK(t.table.concurrent(t.section).make_writable(input_address{0}, [] {}) == write_grant::granted);
+}
