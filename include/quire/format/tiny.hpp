@@ -171,7 +171,8 @@ struct format {
   [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept {
     return (static_cast<word>(payload << frame_shift) & frame) | (1U << software_shift);
   }
-  // A locked table has the memory type that no leaf has; the lock of nothing has a software bit, too, which no table has.
+  // A locked table has the memory type that no leaf has; the lock of nothing has a software bit, too, which no table
+  // has.
   static constexpr word locked = is_leaf | memory | (1U << software_shift);
   [[nodiscard]] static constexpr word lock(word live_entry) noexcept {
     return static_cast<word>((live_entry & ~valid) | ((live_entry & is_leaf) != 0 ? 0 : is_leaf | memory));
