@@ -72,13 +72,19 @@ set(quire_core_headers
 set(quire_hosted_headers
     include/quire/check/arena.hpp
     include/quire/check/break_before_make.hpp
+    include/quire/check/explored.hpp
+    include/quire/check/explored_machine.hpp
+    include/quire/check/explorer.hpp
+    include/quire/check/fiber.hpp
     include/quire/check/flat_model.hpp
     include/quire/check/lost_bit.hpp
     include/quire/check/machine.hpp
     include/quire/check/model_page.hpp
     include/quire/check/naive_walk.hpp
     include/quire/check/owed_invalidations.hpp
+    include/quire/check/replay.hpp
     include/quire/check/report.hpp
     include/quire/check/retired_table.hpp
     include/quire/check/software_mmu.hpp
-    include/quire/check/stale_translation.hpp)
+    include/quire/check/stale_translation.hpp
+    include/quire/check/trace.hpp)

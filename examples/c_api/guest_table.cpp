@@ -60,6 +60,7 @@ GUEST_SAME(GUEST_ALREADY, write_grant::already);
 GUEST_SAME(GUEST_GRANT_NO_LEAF, write_grant::not_mapped);
 GUEST_SAME(GUEST_GRANT_BLOCK, write_grant::not_page);
 GUEST_SAME(GUEST_GRANT_REFUSED, write_grant::not_permitted);
+GUEST_SAME(GUEST_GRANT_BUSY, write_grant::busy);
 GUEST_SAME(GUEST_RECOVER_NOT, block_recovery::none);
 GUEST_SAME(GUEST_RECOVER_NOW, block_recovery::in_place);
 GUEST_SAME(GUEST_RECOVER_ON_FAULT, block_recovery::on_fault);

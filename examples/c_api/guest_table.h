@@ -348,7 +348,8 @@ enum guest_grant {
   GUEST_ALREADY,        // somebody else had: likewise
   GUEST_GRANT_NO_LEAF,  // nothing is mapped there
   GUEST_GRANT_BLOCK,    // a block: only the write side may split it
-  GUEST_GRANT_REFUSED   // may_write is not set: the host page is read-only
+  GUEST_GRANT_REFUSED,  // may_write is not set: the host page is read-only
+  GUEST_GRANT_BUSY      // another writer owns the entry: try again (never under the locks of this file)
 };
 
 // The write-fault fast path. `mark` runs before the leaf becomes writable; marked but not granted is possible.

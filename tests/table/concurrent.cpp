@@ -257,11 +257,16 @@ QUIRE_TYPED_TEST("a guard that says no leaves nothing behind", blocks) {
     CHECK(refused.error().code == errc::stopped);
     CHECK(session.lookup(where.first()).error().code == errc::not_mapped);
     CHECK(asked == 1);
-    REQUIRE(session.map_guarded(where, there, wanted, source, {.largest_level = 0}, [&asked] {
+    // Whoever invalidates the range meets the lock, or is seen by the guard.
+    bool owned = true;
+    REQUIRE(session.map_guarded(where, there, wanted, source, {.largest_level = 0}, [&] {
+      const auto found = descend<Format>(t.table.policies().memory, *t.table.root(), where.first());
+      owned = owned && Format::kind_of(found.entry, found.level) == entry_kind::locked;
       ++asked;
       return false;
     }));
     CHECK(asked > 1);
+    CHECK(owned);
     CHECK(session.lookup(where.first())->output == there);
     // More rights are asked for under the same guard.
     REQUIRE(session.write_protect(where, dropped));
@@ -290,4 +295,17 @@ QUIRE_TYPED_TEST("an entry that another owns is busy for one page", blocks) {
   }
   memory.template store<word>(found.table, found.index, found.entry, order::relaxed);
   CHECK(t.table.concurrent(t.section).make_writable(input_address{0}, [] {}) == write_grant::granted);
+}
+
+QUIRE_TYPED_TEST("the mark comes after the page is writable", blocks) {
+  two_sections<Format> t;
+  t.map(0, 1, 0, {.allowed = readable, .may_write = true});
+  auto session = t.table.concurrent(t.section);
+  bool writable_then = false;
+  const auto given = session.make_writable(input_address{0}, [&] {
+    const auto found = descend<Format>(t.table.policies().memory, *t.table.root(), input_address{0});
+    writable_then = Format::is_writable(found.entry);
+  });
+  CHECK(given == write_grant::granted);
+  CHECK(writable_then);
 }

@@ -11,7 +11,8 @@
 // Guarantees
 // - Entries come in ascending order; an entry brings either leaves() or table_pre(), never both.
 // - After a callback the entry is judged anew: what leaves() made a table is descended (and gets table_post, not
-//   table_pre) unless nothing below it is wanted; what table_pre() made no table is not.
+//   table_pre) unless nothing below it is wanted; what table_pre() made no table is not. In a shared walk it may have
+//   been another who did that, so leaves() gets the entry after all.
 // - A skipped level brings no calls of its own; deeper levels that are wanted are still reached. Where nothing below
 //   is wanted the table is not read at all (Run::passes_tables then tells the visitor to step over tables itself),
 //   but table_pre and table_post of the table entry still come.
@@ -156,7 +157,10 @@ struct walker {
             const errc said = visitor.table_pre(position);
             if (ends_walk(said)) return at<Level>(said, position.address);
             position.entry = memory.template load<word>(table, i, load_order);
-            if (Format::kind_of(position.entry, Level) != entry_kind::table) continue;
+            if (Format::kind_of(position.entry, Level) != entry_kind::table) {
+              if constexpr (Flags.shared && Flags.calls_leaf(Level)) --i;  // another may have made a leaf of it
+              continue;
+            }
           }
         }
         if constexpr (Flags.wants(Level - 1)) {
