@@ -10,10 +10,10 @@
 
 #include "catch.hpp"
 
-#include <cstdio>
-#include <map>
-#include <string>
-#include <vector>
+#include <algorithm>  // next_permutation
+#include <cstdio>     // printf
+#include <string>     // string
+#include <vector>     // vector
 
 #include <quire/format/tiny.hpp>
 #include <quire/table/page_table.hpp>
@@ -222,6 +222,7 @@ struct world {
                  {r, domain, clock, table.policies().tables, 1},
                  {r, domain, clock, table.policies().tables, 2}},
         stocks{{&machine.tables(), machine.memory(), quire::table_unit_bytes<F>},
+               {&machine.tables(), machine.memory(), quire::table_unit_bytes<F>},
                {&machine.tables(), machine.memory(), quire::table_unit_bytes<F>}} {
     bool made = table.create().has_value();
     if (from != start::empty) {
@@ -297,7 +298,7 @@ struct world {
   section_domain domain;
   quire::page_table<F, policies_type> table;
   section_type sections[3];
-  typename quire::check::machine<F>::cache stocks[2];
+  typename quire::check::machine<F>::cache stocks[3];
   std::string problem;
 };
 
@@ -349,10 +350,17 @@ void explore_pairs(totals& sum, unsigned cpus, std::size_t most) {
         for (const start from : {start::empty, start::pages, start::block}) {
           const pair_of_operations p{static_cast<verb>(a), static_cast<verb>(b), other, from};
           const program body = beside<F>(p, cpus);
-          const exploration found = explore(body, {.most_traces = most});
+          exploration found = explore(body, {.most_traces = most});
           ++sum.scenarios;
           sum.exhaustive += found.exhaustive ? 1 : 0;
           sum.traces += found.traces();
+          if (!found.exhaustive && found.finding.empty()) {
+            found = explore(body, {.preemptions = 3, .most_traces = 3 * most});
+            sum.traces += found.traces();
+            std::printf("%s beside %s of %d from %d, from %s: %s\n", names[a], names[b], static_cast<int>(other.count),
+                        static_cast<int>(other.first), start_names[static_cast<int>(from)],
+                        found.exhaustive ? "three preemptions" : "the first orders of three preemptions");
+          }
           INFO(names[a] << " of page 0 beside " << names[b] << " of " << other.count << " from " << other.first
                         << ", from " << start_names[static_cast<int>(from)]);
           if (!found.finding.empty()) {
@@ -363,6 +371,81 @@ void explore_pairs(totals& sum, unsigned cpus, std::size_t most) {
 }
 
 }  // namespace
+
+namespace {
+
+// Three operations: the first on page 0, the second on page 0 or 1, the third on the block over both.
+struct three_operations {
+  verb what[3];
+  piece where[3];
+  start from;
+};
+
+template <class F>
+std::vector<std::vector<page_state>> in_every_sequence(const three_operations& p) {
+  std::vector<std::vector<page_state>> all;
+  unsigned order[] = {0, 1, 2};
+  do {
+    at_once who;
+    trace::stacks none;
+    trace run{who, none, 1};
+    world<F> w{run, p.from};
+    for (const unsigned i : order) w.play(i, p.what[i], p.where[i]);
+    all.push_back(w.states());
+  } while (std::next_permutation(order, order + 3));
+  return all;
+}
+
+template <class F>
+program three_beside(const three_operations& p) {
+  const auto expected = in_every_sequence<F>(p);
+  return [=](trace& run) -> std::string {
+    world<F> w{run, p.from};
+    static constexpr const char* threads[] = {"first", "second", "third"};
+    for (unsigned i = 0; i < 3; ++i) run.add(threads[i], [&w, &p, i] { w.play(i, p.what[i], p.where[i]); });
+    if (!run.run()) return {};
+    const auto now = w.states();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      bool known = false;
+      for (const auto& one : expected) known = known || one[i] == now[i];
+      if (!known) return "page " + std::to_string(i) + " is as in no sequence";
+    }
+    return w.ended();
+  };
+}
+
+}  // namespace
+
+// Three preemptions; two where only a share of the random testing is asked for, as this takes as long.
+TEST_CASE("threes of operations with two or three preemptions") {
+  constexpr verb verbs[] = {verb::map_pages, verb::unmap,    verb::write_protect, verb::grant,
+                            verb::split,     verb::collapse, verb::prune};
+  const unsigned bound = quire_test::scaled(100) < 100 ? 2 : 3;
+  totals sum;
+  for (std::size_t a = 0; a < std::size(verbs); ++a)
+    for (std::size_t b = a; b < std::size(verbs); ++b)
+      for (std::size_t c = b; c < std::size(verbs); ++c)
+        for (const piece second : {piece{0, 1}, piece{1, 1}})
+          for (const start from : {start::pages, start::block}) {
+            const three_operations p{{verbs[a], verbs[b], verbs[c]}, {{0, 1}, second, {0, 2}}, from};
+            const program body = three_beside<software_only>(p);
+            const exploration found = explore(body, {.preemptions = bound});
+            ++sum.scenarios;
+            CHECK(found.exhaustive);
+            sum.exhaustive += found.exhaustive ? 1 : 0;
+            sum.traces += found.traces();
+            INFO(names[static_cast<int>(p.what[0])] << ", " << names[static_cast<int>(p.what[1])] << ", "
+                                                    << names[static_cast<int>(p.what[2])] << " from "
+                                                    << start_names[static_cast<int>(from)]);
+            if (!found.finding.empty()) {
+              INFO(found.finding << "\n" << explain(body, shrink(body, found.schedule)));
+              CHECK(found.finding == "");
+            }
+          }
+  std::printf("%zu scenarios, %zu exhaustive for %u preemptions, %zu traces\n", sum.scenarios, sum.exhaustive, bound,
+              sum.traces);
+  CHECK(sum.scenarios == 84 * 2 * 2);
+}
 
 TEST_CASE("pairs of operations where software alone writes entries") {
   totals sum;

@@ -22,7 +22,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = ["-std=c++20", "-O0", "-w", "-pthread", "-DQUIRE_CONTRACTS=2", "-DQUIRE_FEW_FORMATS=1"]
-TEST_SECONDS = 60
+TEST_SECONDS = 120
 COMPILE_SECONDS = 300
 
 
