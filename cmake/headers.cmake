@@ -58,6 +58,7 @@ set(quire_core_headers
     include/quire/table/lookup.hpp
     include/quire/table/map.hpp
     include/quire/table/operation.hpp
+    include/quire/table/page_session.hpp
     include/quire/table/page_table.hpp
     include/quire/table/range.hpp
     include/quire/table/reading_session.hpp

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // epoch_reclaim: gives tables back once every read section that could be inside them has ended, without an OS.
 //
-//   epoch_reclaim domain{slots};                 one slot for each thread that is in sections at the same time
+//   epoch_reclaim domain{slots, count};          one slot for each thread that is in sections at the same time
 //   epoch_section section{domain, 3};            a thread's own handle, for slot 3
 //   table.concurrent(section)                    enters; its end leaves, then retires what it unlinked
 //   section.collect(links, source)               gives back what may go; call it now and then, and at the end
 //
 // Who writes what: a slot is written by its owner alone, the epoch by whoever advances it (compare-exchange). A table
-// waits in its owner's slot, on a list that is threaded through the waiting tables (`links`, see reclaim.hpp).
+// waits in its owner's slot, on a list that is threaded through the waiting tables (`links`: links.set(table, next),
+// links.next(table)).
 //
 // Why it is right. A reader announces the epoch e that it read, then fences; so whoever unlinks a table, fences, and
 // then reads the epoch, reads e or a later one if the reader may have seen the table (a table is tagged with what was
@@ -73,6 +74,7 @@ class epoch_reclaim {
       const std::uint64_t announced = atomic::load(&slots_[i].announced, order::acquire);
       if (announced != 0 && announced != now * 2 + 1) return now;
     }
+    // Release: who reads the new epoch knows of the sections that were seen to be left. Acquire: of those others saw.
     if (atomic::compare_exchange(&epoch_, now, now + 1, order::acq_rel)) return now + 1;
     return now;
   }
@@ -96,10 +98,12 @@ class epoch_section {
 
   void enter() noexcept {
     QUIRE_AUDIT(mine_.announced == 0);
+    // Relaxed: an old epoch holds the next ones back for longer, and the fence orders the rest.
     const std::uint64_t now = atomic::load(&domain_.epoch_, order::relaxed);
     atomic::store(&mine_.announced, now * 2 + 1, order::relaxed);
     atomic::fence(order::seq_cst);  // announced before any entry is read
   }
+  // Release: what was read inside was read before.
   void leave() noexcept { atomic::store(&mine_.announced, std::uint64_t{0}, order::release); }
   void pause() const noexcept {}
 

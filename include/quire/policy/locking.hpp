@@ -6,10 +6,9 @@
 //   shared<RwMutex>      the read side may add rights to, or age, one existing page leaf: compare-exchange on that
 //                        entry and nothing else. Everything structural, every protection and every harvest is the write
 //                        side.
-//   concurrent<Section>  everything, by several at once, each in a read section: by compare-exchange, entries locked
-//   one
-//                        by one where a cache may hold what they said, tables given back after all sections that may be
-//                        inside them (table/concurrent/).
+//   concurrent<Section>  everything, by several at once, each in a read section: by compare-exchange, an entry locked
+//                        where a cache may hold what it said, tables given back after all sections that may be inside
+//                        them (table/concurrent/).
 //
 // Requires of Mutex: lock(), unlock(). Of RwMutex: also lock_shared(), unlock_shared(). Optional: is_contended(), asked
 // by long operations at their yield points; assert_held(), called where a caller says that it already holds the lock.

@@ -19,6 +19,14 @@ template <pte_format Format>
 inline constexpr bool protecting_loses_dirty =
     Format::facts.has_dirty && (Format::is_dirty.mask & ~(Format::write_protect.keep | Format::write_protect.set)) != 0;
 
+// Gives the write permission back where may_write is set.
+template <pte_format Format>
+inline constexpr entry_change<typename Format::word> restore_write_change{
+    {Format::make_writable.applies_to.mask | Format::may_write_bit,
+     Format::make_writable.applies_to.value | Format::may_write_bit},
+    Format::make_writable.keep,
+    Format::make_writable.set};
+
 // Whether nobody wants to hear of leaves that become clean.
 template <pte_format Format, class Report>
 inline constexpr bool reports_nothing = std::is_same_v<Report, const nothing_reported> || !Format::facts.has_dirty;

@@ -170,12 +170,7 @@ class exclusive_session : public reading_session<Table> {
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
   // anything changed.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    constexpr word may_write = format::may_write_bit;
-    constexpr entry_change<word> plain = format::make_writable;
-    constexpr entry_change<word> change{
-        {plain.applies_to.mask | may_write, plain.applies_to.value | may_write}, plain.keep, plain.set};
-    const nothing_reported none;
-    return changing(range, change, invalidation_reason::relaxed, none);
+    return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
   }
 
   // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller

@@ -75,4 +75,18 @@ constexpr void rewrite_subtree(operation<Format, P>& op, table_address table, ty
                                                   target);
 }
 
+// Gives such a subtree back that was never published.
+template <pte_format Format, int Level, class Memory, class Source>
+constexpr void give_back_subtree(Memory& memory, Source& source, table_address table, int target) noexcept {
+  if constexpr (Level > 1) {
+    if (Level - 1 > target) {
+      for (std::size_t i = 0; i < Format::shape.entries(Level - 1); ++i) {
+        const auto entry = memory.template load<typename Format::word>(table, i, order::relaxed);
+        give_back_subtree<Format, Level - 1>(memory, source, Format::table_of(entry, Level - 1), target);
+      }
+    }
+  }
+  source.give_back(table);
+}
+
 }  // namespace quire

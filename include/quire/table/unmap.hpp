@@ -17,6 +17,11 @@ struct unmap_result {
   bool accessed = false;
   bool dirty = false;
   input_range covered;
+
+  constexpr void cover(input_address first, input_address last) noexcept {
+    covered = input_range::closed(first < covered.first() ? first : covered.first(),
+                                  covered.last() < last ? last : covered.last());
+  }
 };
 
 // One leaf entry that unmap took away. Of a group every entry is as accessed and dirty as the whole.
@@ -149,9 +154,7 @@ class unmap_leaves {
     found.entries += taken.entries;
     found.accessed = found.accessed || taken.accessed;
     found.dirty = found.dirty || taken.dirty;
-    if (first < found.covered.first() || found.covered.last() < last)
-      found.covered = input_range::closed(first < found.covered.first() ? first : found.covered.first(),
-                                          found.covered.last() < last ? last : found.covered.last());
+    found.cover(first, last);
     op_.changed(first, last, Run::level, invalidation_reason::removed);
   }
 };

@@ -31,12 +31,12 @@ class concurrent_collapse {
       if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
     }
     const table_address table = format::table_of(at.entry, level);
-    if (!fits<level - 1>(table, [&](std::size_t i) { return load(table, i); })) return errc::none;
+    if (!fits<level - 1>([&](std::size_t i) { return load(table, i); })) return errc::none;
     word entry = at.entry;
     if (!op_.lock(at.table, at.index, entry)) return errc::none;
     const std::size_t owned = freeze<level - 1>(table);
-    const bool all = owned == format::shape.entries(level - 1) &&
-                     fits<level - 1>(table, [&](std::size_t i) { return opened(table, i); });
+    const bool all =
+        owned == format::shape.entries(level - 1) && fits<level - 1>([&](std::size_t i) { return opened(table, i); });
     if (!all) {
       for (std::size_t i = owned; i-- != 0;) op_.store(table, i, opened(table, i));
       op_.store(at.table, at.index, at.entry);
@@ -79,7 +79,7 @@ class concurrent_collapse {
   }
   // Whether the entries make one leaf (or are all absent).
   template <int Level, class Read>
-  [[nodiscard]] constexpr bool fits(table_address, Read&& read) noexcept {
+  [[nodiscard]] constexpr bool fits(Read&& read) noexcept {
     const word first = read(std::size_t{0});
     if constexpr (Prune) {
       for (std::size_t i = 0; i < format::shape.entries(Level); ++i)

@@ -10,8 +10,8 @@
 #include <cstddef>  // size_t
 
 #include <quire/table/concurrent/operation.hpp>  // concurrent_operation
-#include <quire/table/concurrent/split.hpp>      // give_back_subtree
 #include <quire/table/map.hpp>                   // commit_map, check_mapping
+#include <quire/table/subtree.hpp>               // give_back_subtree
 
 namespace quire {
 
@@ -137,7 +137,7 @@ class concurrent_map : commit_map<Operation, Source> {
       made = format::table(*child, Run::level);
       const errc said = install(run.table, i, made);
       if (said != errc::none)
-        give_back_subtree<Run::level>(op_.policies.memory, source_, *child, whole ? target : Run::level - 1, format{});
+        give_back_subtree<format, Run::level>(op_.policies.memory, source_, *child, whole ? target : Run::level - 1);
       return said;
     }
   }

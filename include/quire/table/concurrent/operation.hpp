@@ -96,8 +96,10 @@ class concurrent_operation : public operation<Format, P> {
     atomic::fetch_add(&reductions_.sessions, std::uint64_t{1}, order::relaxed);
   }
   // Whether another session has taken something away that a cache may still hold. Asked after an entry was found
-  // changed (with acquire order).
+  // changed. The fence: a compare-exchange that failed has read it relaxed. Acquire: a session that is no longer
+  // counted has completed its invalidation.
   [[nodiscard]] constexpr bool others_reduce() const noexcept {
+    atomic::fence(order::acquire);
     return atomic::load(&reductions_.sessions, order::acquire) != (debt_.counted ? 1 : 0);
   }
 

@@ -23,14 +23,13 @@
 #include <quire/table/concurrent/map.hpp>       // map_concurrently
 #include <quire/table/concurrent/split.hpp>     // split_concurrently
 #include <quire/table/concurrent/unmap.hpp>     // unmap_concurrently
-#include <quire/table/reading_session.hpp>      // reading_session
-#include <quire/table/shared.hpp>               // grant_write, relax_page, age_page
+#include <quire/table/page_session.hpp>         // page_session
 
 namespace quire {
 
 template <class Table, class Section>
-class concurrent_session : public reading_session<Table> {
-  using base = reading_session<Table>;
+class concurrent_session : public page_session<Table> {
+  using base = page_session<Table>;
   using base::table_;
   using policies_type = typename Table::policies_type;
   using operation_type = concurrent_operation<typename Table::format, policies_type>;
@@ -105,16 +104,13 @@ class concurrent_session : public reading_session<Table> {
   }
   // Gives the write permission back to every leaf in the range that has may_write.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    constexpr word may_write = format::may_write_bit;
-    constexpr entry_change<word> plain = format::make_writable;
-    constexpr entry_change<word> change{
-        {plain.applies_to.mask | may_write, plain.applies_to.value | may_write}, plain.keep, plain.set};
-    return changing(range, change, invalidation_reason::relaxed, ignore);
+    return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
   }
   // Sets the accessed bit of every leaf that overlaps the range.
   constexpr result<bool> set_accessed(input_range range) noexcept {
     return changing(range, format::set_accessed, invalidation_reason::relaxed, ignore);
   }
+  using base::test_and_clear_accessed;  // of one page
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     return changing(range, format::clear_accessed, invalidation_reason::reduced, ignore);
@@ -124,26 +120,6 @@ class concurrent_session : public reading_session<Table> {
   constexpr result<bool> read_and_clear_dirty(input_range range, Report&& report) noexcept {
     static_assert(format::facts.has_dirty, "this format has no dirty bit: track writes by write_protect()");
     return changing(range, format::make_clean, invalidation_reason::reduced, report);
-  }
-
-  // ---- one page leaf, by one compare-exchange: shared.hpp
-  template <class Mark>
-  [[nodiscard]] constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
-    const auto root = table_->root();
-    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
-    return grant_write<format>(table_->policies(), *root, address, mark);
-  }
-  constexpr result<void> relax(input_address address, permissions rights) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
-    return relax_page<format>(table_->policies(), *root, address, rights);
-  }
-  constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
-    return age_page<format>(table_->policies(), *root, address);
   }
 
   // Splits every leaf above `target` that overlaps the range, and breaks groups down to it.

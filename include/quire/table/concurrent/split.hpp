@@ -13,20 +13,6 @@
 
 namespace quire::detail {
 
-// Tables of Level - 1 and below that were built and never published.
-template <int Level, class Memory, class Source, pte_format Format>
-constexpr void give_back_subtree(Memory& memory, Source& source, table_address table, int target, Format f) noexcept {
-  if constexpr (Level - 1 > 0) {
-    if (Level - 1 > target)
-      for (std::size_t i = 0; i < Format::shape.entries(Level - 1); ++i)
-        give_back_subtree<Level - 1>(
-            memory, source,
-            Format::table_of(memory.template load<typename Format::word>(table, i, order::relaxed), Level - 1), target,
-            f);
-  }
-  source.give_back(table);
-}
-
 // Visitor: as split_leaves of split.hpp.
 template <class Operation, class Source>
 class concurrent_split {
@@ -78,7 +64,7 @@ class concurrent_split {
         }
         const table_address table = build_subtree<Run::level>(op_, source_, entry, target);
         if (!own(run, i, entry, table, target)) {
-          give_back_subtree<Run::level>(memory, source_, table, target, format{});
+          give_back_subtree<format, Run::level>(memory, source_, table, target);
           return stop(run_stop<word>::retry(i));
         }
         work[n++] = {i, entry, table, target};

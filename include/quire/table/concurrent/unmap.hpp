@@ -143,10 +143,7 @@ class concurrent_unmap {
     found.accessed = found.accessed || accessed;
     found.dirty = found.dirty || dirty;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
-    const input_address last = address + ((span.last - span.first + 1) * bytes - 1);
-    if (address < found.covered.first() || found.covered.last() < last)
-      found.covered = input_range::closed(address < found.covered.first() ? address : found.covered.first(),
-                                          found.covered.last() < last ? last : found.covered.last());
+    found.cover(address, address + ((span.last - span.first + 1) * bytes - 1));
     if constexpr (reports_each) {
       const word was = op_.owned(table, span.first);
       attributes attrs = format::attributes_of(was, Level);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// What a session may do that has others beside it, with one page leaf and by one compare-exchange: shared.hpp.
+#pragma once
+
+#include <quire/table/reading_session.hpp>  // reading_session
+#include <quire/table/shared.hpp>           // grant_write, relax_page, age_page
+
+namespace quire {
+
+template <class Table>
+class page_session : public reading_session<Table> {
+  using base = reading_session<Table>;
+
+ public:
+  using format = typename Table::format;
+
+  // The write-fault fast path. mark() is called once, before or after the leaf becomes writable as the locking policy
+  // has it.
+  template <class Mark>
+  [[nodiscard]] constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
+    const auto root = table_->root();
+    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
+    return grant_write<format>(table_->policies(), *root, address, mark);
+  }
+  // Adds rights to the page leaf that translates `address`; the write permission only where may_write is set. Errors:
+  // not_mapped; busy; unsupported_level for a block or a group; not_permitted.
+  constexpr result<void> relax(input_address address, permissions rights) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    return relax_page<format>(table_->policies(), *root, address, rights);
+  }
+  // Clears the accessed bit of the page leaf that translates `address`; gives whether it was set.
+  constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    return age_page<format>(table_->policies(), *root, address);
+  }
+
+ protected:
+  using base::table_;
+  constexpr explicit page_session(Table& table) noexcept : base(table) {}
+};
+
+}  // namespace quire
