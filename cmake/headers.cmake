@@ -16,6 +16,7 @@ set(quire_core_headers
     include/quire/dirty/dirty_log.hpp
     include/quire/dirty/eager_split.hpp
     include/quire/dirty/fault.hpp
+    include/quire/dirty/install.hpp
     include/quire/dirty/invalidation_sequence.hpp
     include/quire/dirty/memory_slot.hpp
     include/quire/dirty/sink.hpp
@@ -33,6 +34,7 @@ set(quire_core_headers
     include/quire/policy/observed_memory.hpp
     include/quire/policy/policies.hpp
     include/quire/policy/reclaim.hpp
+    include/quire/policy/shared_words.hpp
     include/quire/policy/table_cache.hpp
     include/quire/policy/table_source.hpp
     include/quire/policy/update.hpp
@@ -45,6 +47,7 @@ set(quire_core_headers
     include/quire/table/annotate.hpp
     include/quire/table/change.hpp
     include/quire/table/collapse.hpp
+    include/quire/table/concurrent/annotate.hpp
     include/quire/table/concurrent/change.hpp
     include/quire/table/concurrent/collapse.hpp
     include/quire/table/concurrent/map.hpp
@@ -55,6 +58,8 @@ set(quire_core_headers
     include/quire/table/detached.hpp
     include/quire/table/dirty.hpp
     include/quire/table/entry.hpp
+    include/quire/table/filled_table.hpp
+    include/quire/table/invalidator.hpp
     include/quire/table/lookup.hpp
     include/quire/table/map.hpp
     include/quire/table/operation.hpp

@@ -602,17 +602,18 @@ guest_errc guest_age_page(guest_table* table, uint64_t address, bool* was_access
 
 // ---- changes of the host's own mapping -----------------------------------------------------------
 
-guest_errc guest_host_change_begin(guest_session* session, uint64_t first, uint64_t bytes, guest_error* error) {
+guest_errc guest_host_change_begin(guest_session* session, uint64_t first, uint64_t bytes, guest_host_change* change,
+                                   guest_error* error) {
   return with_table(*session->table, [&]<class Format>(guest<Format>& g) {
     const input_range range = range_of(first, bytes);
     if (const auto bad = check_range<Format>(range); bad.code != errc::none) return told(bad, error);
-    g.sequence.begin(range);
+    change->slot = g.sequence.begin(range).slot;
     return GUEST_ERRC_NONE;
   });
 }
 
-void guest_host_change_end(guest_session* session) {
-  with_table(*session->table, [](auto& g) { g.sequence.end(); });
+void guest_host_change_end(guest_session* session, guest_host_change change) {
+  with_table(*session->table, [&](auto& g) { g.sequence.end({change.slot}); });
 }
 
 // ---- slots and their dirty log -------------------------------------------------------------------

@@ -173,7 +173,7 @@ struct guest_ops {
 
 // ---- a table -------------------------------------------------------------------------------------
 
-enum { GUEST_TABLE_WORDS = 32, GUEST_CACHE_WORDS = 8, GUEST_SESSION_WORDS = 4, GUEST_SLOT_WORDS = 16 };
+enum { GUEST_TABLE_WORDS = 64, GUEST_CACHE_WORDS = 8, GUEST_SESSION_WORDS = 10, GUEST_SLOT_WORDS = 16 };
 
 struct guest_table {  // guest_table_create
   uint64_t storage[GUEST_TABLE_WORDS];
@@ -366,10 +366,14 @@ enum guest_errc guest_age_page(struct guest_table* table, uint64_t address, bool
 // Around each: begin and guest_unmap in one session, the change itself, end in another session. A fault that looked its
 // host page up meanwhile gives GUEST_RETRY.
 
+// What begin says and end wants to hear.
+struct guest_host_change {
+  unsigned slot;
+};
 // Errors: those of a range.
 enum guest_errc guest_host_change_begin(struct guest_session* session, uint64_t first, uint64_t bytes,
-                                        struct guest_error* error);
-void guest_host_change_end(struct guest_session* session);
+                                        struct guest_host_change* change, struct guest_error* error);
+void guest_host_change_end(struct guest_session* session, struct guest_host_change change);
 
 // ---- slots and their dirty log -------------------------------------------------------------------
 

@@ -161,8 +161,9 @@ static void move_page(struct vm* vm, uint64_t page) {
   const uint64_t address = RAM_FIRST + page * PAGE;
   struct guest_unmapped gone;
   struct guest_session session;
+  struct guest_host_change change;
   guest_session_begin(&session, &vm->table, GUEST_TAKE_LOCK);
-  CHECK(guest_host_change_begin(&session, address, PAGE, NULL) == GUEST_ERRC_NONE);
+  CHECK(guest_host_change_begin(&session, address, PAGE, &change, NULL) == GUEST_ERRC_NONE);
   CHECK(guest_unmap(&session, address, PAGE, GUEST_SPLIT, NULL, &vm->ioctl_cache, &gone, NULL) == GUEST_ERRC_NONE);
   guest_session_end(&session);
   CHECK(gone.entries == 1 && gone.first == address && gone.last == address + PAGE - 1);
@@ -170,7 +171,7 @@ static void move_page(struct vm* vm, uint64_t page) {
   vm->kernel.moved_page = page;
   vm->ops.lock(vm->ops.context);  // a lock that is held already is not taken, and not let go
   guest_session_begin(&session, &vm->table, GUEST_LOCK_HELD);
-  guest_host_change_end(&session);
+  guest_host_change_end(&session, change);
   guest_session_end(&session);
   vm->ops.unlock(vm->ops.context);
 }

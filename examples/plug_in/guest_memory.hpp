@@ -55,9 +55,9 @@ class guest_memory {
   // Errors: no_memory where the range begins or ends inside a block, for the table's own stock is empty.
   [[nodiscard]] quire::result<quire::unmap_result> unmap(quire::input_range range) noexcept {
     auto session = table_.exclusive(lock_);
-    sequence_.begin(range);  // faults that have asked for a page of the range shall ask again
+    const auto change = sequence_.begin(range);  // faults that have asked for a page of the range shall ask again
     const auto gone = session.unmap(range);
-    sequence_.end();  // a kernel that moves pages does so before, with the lock let go
+    sequence_.end(change);  // a kernel that moves pages does so before, with the lock let go
     return gone;
   }
   // What the hardware finds. It takes no lock, and neither do we.

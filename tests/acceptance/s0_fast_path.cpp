@@ -177,26 +177,25 @@ QUIRE_TYPED_TEST("S0-4 whatever is not that one case is left to the slow path un
     untouched(r.at(5), access_type::write, errc::marked, fault_outcome::fixed, 1);
   }
   SECTION("the host is changing this page's mapping") {
-    r.sequence.begin(r.pages(4, 2));
+    const auto change = r.sequence.begin(r.pages(4, 2));
     untouched(r.at(5), access_type::write, errc::none, fault_outcome::retry, 1);
     CHECK_FALSE(r.writable(r.at(5)));
     CHECK(r.dirty_pages() == 0);
-    r.sequence.end();
+    r.sequence.end(change);
     CHECK(r.write(5) == 1);
   }
   SECTION("the host is changing another page's mapping: no obstacle") {
-    r.sequence.begin(r.pages(6, 2));
+    const auto change = r.sequence.begin(r.pages(6, 2));
     const auto done = r.fault(r.fast, r.at(5), access_type::write);
     REQUIRE(done.has_value());
     CHECK(done->outcome == fault_outcome::fixed_fast);
     CHECK(r.lock.writes == 0);
-    r.sequence.end();
+    r.sequence.end(change);
   }
   SECTION("the host changed a mapping between the sample and the lock") {
     r.lock.before_lock_shared = [&] {
       r.lock.before_lock_shared = nullptr;
-      r.sequence.begin(r.pages(100, 1));
-      r.sequence.end();
+      r.sequence.end(r.sequence.begin(r.pages(100, 1)));
     };
     untouched(r.at(5), access_type::write, errc::none, fault_outcome::fixed, 1);
   }
@@ -486,11 +485,11 @@ QUIRE_TYPED_TEST("S0-12 a range handler holds the write side and says so", dirty
     CHECK(r.lock.asserted == 1);
     REQUIRE(session.test_and_clear_accessed(r.pages(5, 1)).has_value());
     REQUIRE(session.lookup(r.at(5)).has_value());  // test-age: looks and changes nothing
-    r.sequence.begin(r.pages(5, 1));
+    const auto change = r.sequence.begin(r.pages(5, 1));
     const auto gone = session.unmap(r.pages(5, 1));
     REQUIRE(gone.has_value());
     CHECK(gone->entries == 1);
-    r.sequence.end();
+    r.sequence.end(change);
   }
   CHECK(r.lock.writes == 1);
   CHECK(r.lock.held_for_writing());
@@ -506,10 +505,7 @@ QUIRE_TYPED_TEST("S0-12 a range handler holds the write side and says so", dirty
 QUIRE_TYPED_TEST("S0-12 the sequence is sampled before the host is asked", dirty_formats) {
   logged<Format> r;
   REQUIRE(r.table.exclusive(r.lock).unmap(r.pages(5, 1)).has_value());
-  r.backing.on_resolve = [&] {
-    r.sequence.begin(r.pages(5, 1));
-    r.sequence.end();
-  };
+  r.backing.on_resolve = [&] { r.sequence.end(r.sequence.begin(r.pages(5, 1))); };
   const auto done = r.fault(r.fast, r.at(5), access_type::write);
   REQUIRE(done.has_value());
   CHECK(done->outcome == fault_outcome::retry);

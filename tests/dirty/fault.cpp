@@ -211,12 +211,12 @@ QUIRE_TYPED_TEST("a fault with exactly the tables it declares", special_formats)
 
 QUIRE_TYPED_TEST("a mapping that is changing makes the guest try again", formats) {
   rig<Format> r{64};
-  r.sequence.begin(r.pages(0, 64));
+  const auto change = r.sequence.begin(r.pages(0, 64));
   const auto done = r.fault(r.fast, r.at(5), access_type::read);
   REQUIRE(done.has_value());
   CHECK(done->outcome == fault_outcome::retry);
   CHECK_FALSE(r.found(r.at(5)).mapped());
-  r.sequence.end();
+  r.sequence.end(change);
   CHECK(r.read(5) == 1);
   CHECK(r.ended() == "");
 }

@@ -30,15 +30,13 @@ struct kernel_lock {
   void unlock_shared() noexcept { --state; }
 };
 struct kernel_shootdown {
-  std::uint64_t first = 0, last = 0;
-  unsigned generation = 0;
+  static constexpr bool reentrant = true;
+  std::uint64_t bytes = 0;
+  std::uint64_t generation = 0;
 
-  void add(const invalidation_request& r) noexcept {
-    first = r.first.value;
-    last = r.last.value;
-  }
+  void add(const invalidation_request& r) noexcept { atomic::fetch_add(&bytes, r.last - r.first, order::relaxed); }
   void local(const invalidation_request& r) noexcept { add(r); }
-  void complete() noexcept { ++generation; }
+  void complete() noexcept { atomic::fetch_add(&generation, std::uint64_t{1}, order::relaxed); }
 };
 
 struct kernel_policies : policies {
@@ -126,7 +124,10 @@ std::uint64_t change_concurrently(lockless_guest<Format>& g, input_range range, 
   std::uint64_t said = code_of(session.map(range, output, {.allowed = read_write, .may_write = true}, tables));
   said += code_of(session.map_guarded(range, output, {.allowed = readable}, tables, {}, [] { return false; }));
   said += code_of(session.unmap(range)) + code_of(session.protect(range, readable, count));
+  said += code_of(session.discard(range)) + code_of(session.annotate(range, 5, tables));
   said += code_of(session.write_protect(range, count)) + code_of(session.restore_write(range));
+  said += code_of(session.write_protect(range.first(), 0xff00ff, count));
+  if constexpr (Format::facts.has_dirty) said += code_of(session.read_and_clear_dirty(range, count));
   said += code_of(session.set_accessed(range)) + code_of(session.test_and_clear_accessed(range));
   said += code_of(session.split(range, 0, tables)) + code_of(session.collapse(range)) + code_of(session.prune(range));
   said += static_cast<std::uint64_t>(session.make_writable(range.first(), [&]() { ++said; }));
@@ -134,10 +135,34 @@ std::uint64_t change_concurrently(lockless_guest<Format>& g, input_range range, 
   return said + count.bytes + g.table.collect(g.section);
 }
 
+// Dirty logging, under a lock and in sections.
+struct kernel_host {
+  result<host_page> resolve(const memory_slot& slot, input_address at, bool) noexcept {
+    return host_page{output_address{slot.host + (at - slot.first)}, true, 1};
+  }
+  int mapped_level(const memory_slot&, input_address) noexcept { return 1; }
+};
+template <class Table, class Guard>
+std::uint64_t log_everything(Table& table, Guard& guard, std::uint64_t* words, input_address first,
+                             std::uint64_t pages) noexcept {
+  const eager_split_control control{true, Table::format::shape.leaf_bytes(1)};
+  dirty_log<Table, Guard, dirty_bitmap> log{
+      table, guard, {.first = first, .pages = pages}, dirty_bitmap{words, pages}, control};
+  invalidation_sequence sequence;
+  kernel_host host;
+  fault_handler<Table, Guard, kernel_host, dirty_bitmap> handler{table, guard, sequence, host, fault_path::fast};
+  auto& tables = table.policies().tables;
+  std::uint64_t said = code_of(log.enable({}, tables)) + code_of(log.get(words, tables));
+  said += code_of(log.clear(0, pages, words, tables)) + code_of(log.disable(block_recovery::on_fault, host));
+  sequence.end(sequence.begin(input_range::sized(first, 4096)));
+  return said + code_of(handler.handle({first, writable}, &log, tables));
+}
+
 template <class Format>
 std::uint64_t live_and_die(kernel_pages& pages) noexcept {
   page_table<Format, kernel_policies> table{kernel_policies{pages}};
   const std::uint64_t said = code_of(table.create());
+  table.close();
   return said + (table.destroy(64) ? 1U : 0U) + code_of(table.root());
 }
 
@@ -160,6 +185,13 @@ using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .
   std::uint64_t name##_concurrently(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output) { \
     return change_concurrently(*static_cast<lockless_guest<format>*>(g),                                       \
                                input_range::sized(input_address{first}, bytes), output_address{output});       \
+  }                                                                                                            \
+  std::uint64_t name##_log(void* g, std::uint64_t* words, std::uint64_t first, std::uint64_t pages);           \
+  std::uint64_t name##_log(void* g, std::uint64_t* words, std::uint64_t first, std::uint64_t pages) {          \
+    auto& with_lock = *static_cast<guest<format>*>(g);                                                         \
+    auto& without = *static_cast<lockless_guest<format>*>(g);                                                  \
+    return log_everything(with_lock.table, with_lock.lock, words, input_address{first}, pages) +               \
+           log_everything(without.table, without.section, words, input_address{first}, pages);                 \
   }                                                                                                            \
   std::uint64_t name##_live(void* pages);                                                                      \
   std::uint64_t name##_live(void* pages) { return live_and_die<format>(*static_cast<kernel_pages*>(pages)); }

@@ -100,7 +100,64 @@ struct invalidation_without_complete {
   void add(const invalidation_request&);
   void local(const invalidation_request&);
 };
+struct batches_archetype {
+  struct batch {};
+  void add(batch&, const invalidation_request&);
+  void local(const invalidation_request&);
+  void complete(batch&);
+};
+struct batches_without_batch {
+  struct batch {};
+  void add(const invalidation_request&);
+  void local(const invalidation_request&);
+  void complete(batch&);
+};
 static_assert(invalidation_policy<invalidation_archetype> && !invalidation_policy<invalidation_without_complete>);
+static_assert(invalidation_in_batches<batches_archetype> && !invalidation_in_batches<invalidation_archetype>);
+static_assert(invalidation_policy<batches_archetype> && !invalidation_policy<batches_without_batch>);
+static_assert(!is_reentrant<invalidation_archetype> && is_reentrant<no_invalidation>);
+
+// ---- shared words
+struct words_archetype {
+  template <class T>
+  T load(const T&, order) const;
+  template <class T>
+  void store(T&, T, order) const;
+  template <class T>
+  T fetch_add(T&, T, order) const;
+  template <class T>
+  bool compare_exchange(T&, T&, T, order) const;
+  void fence(order) const;
+};
+struct words_without_fence {
+  template <class T>
+  T load(const T&, order) const;
+  template <class T>
+  void store(T&, T, order) const;
+  template <class T>
+  T fetch_add(T&, T, order) const;
+  template <class T>
+  bool compare_exchange(T&, T&, T, order) const;
+};
+static_assert(shared_words_policy<words_archetype> && !shared_words_policy<words_without_fence>);
+
+// ---- the orders of dirty logging: with a lock each is sound, without one alone
+template <bool Locked, dirty_order Dirty, harvest_order Harvest>
+struct ordered {
+  static constexpr bool harvest_excludes_faults = Locked;
+  static constexpr dirty_order dirty = Dirty;
+  static constexpr harvest_order harvest = Harvest;
+};
+using enum dirty_order;
+using enum harvest_order;
+static_assert(sound_dirty_orders<ordered<true, mark_then_grant, clear_then_protect>>);
+static_assert(sound_dirty_orders<ordered<true, mark_then_grant, protect_then_clear>>);
+static_assert(sound_dirty_orders<ordered<true, grant_then_mark, clear_then_protect>>);
+static_assert(sound_dirty_orders<ordered<true, grant_then_mark, protect_then_clear>>);
+static_assert(!sound_dirty_orders<ordered<false, mark_then_grant, clear_then_protect>>);
+static_assert(!sound_dirty_orders<ordered<false, mark_then_grant, protect_then_clear>>);
+static_assert(sound_dirty_orders<ordered<false, grant_then_mark, clear_then_protect>>);
+static_assert(!sound_dirty_orders<ordered<false, grant_then_mark, protect_then_clear>>);
 
 // ---- reclaim
 struct reclaim_archetype {

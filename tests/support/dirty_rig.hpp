@@ -79,6 +79,7 @@ class rig_observer : public quire::memory_observer {
 
 template <quire::pte_format F>
 struct rig_invalidation {
+  static constexpr bool reentrant = true;  // everything happens in one thread
   quire::check::machine<F>* to;
   probe* by;
   void add(const quire::invalidation_request& request) {

@@ -33,6 +33,7 @@ struct common_tables {
   void give_back_root(table_address table, std::uint64_t bytes) noexcept { arena->free(table, bytes); }
 };
 struct obeyed_at_once {
+  static constexpr bool reentrant = true;
   std::atomic<std::uint64_t>* requests;
 
   void add(const invalidation_request&) noexcept { requests->fetch_add(1, std::memory_order_relaxed); }

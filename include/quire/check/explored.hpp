@@ -194,6 +194,7 @@ class explored_tables {
 template <invalidation_policy Base>
 class explored_invalidation {
  public:
+  static constexpr bool reentrant = true;  // everything happens in one thread
   explored_invalidation(Base base, trace& run) noexcept : base_(base), run_(&run) {}
 
   void add(const invalidation_request& request) noexcept {

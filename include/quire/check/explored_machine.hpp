@@ -21,6 +21,7 @@ namespace quire::check {
 // A local invalidation is obeyed by the CPU of the thread that makes it.
 template <pte_format F>
 struct own_cpu_invalidation {
+  static constexpr bool reentrant = true;  // everything happens in one thread
   machine<F>* to;
   trace* run;
   void add(const invalidation_request& request) { to->add(request); }

@@ -339,6 +339,7 @@ struct tables_handle {
 };
 template <pte_format F>
 struct invalidation_handle {
+  static constexpr bool reentrant = true;  // everything happens in one thread
   machine<F>* to;
   void add(const invalidation_request& request) { to->add(request); }
   void local(const invalidation_request& request) { to->local(request); }

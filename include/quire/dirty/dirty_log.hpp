@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: MIT
 // The dirty log of one slot: enable, get, clear, disable.
 //
-// Tracking by write protection. A page is marked (by the fault side, fault.hpp) before it becomes writable; a harvest
-// takes the mark and protects the page again, both in one critical section of the write side; when it returns, the
-// invalidation is complete. So whatever was written before the harvest returned is in what it gave, or in the next.
+// Tracking by write protection. A fault marks a page and makes it writable (fault.hpp); a harvest takes the mark and
+// protects the page again; when it returns, the invalidation is complete. So whatever was written before the harvest
+// returned is in what it gave, or in the next. In which order the two steps of either come is the locking policy's
+// (policy/locking.hpp); where a lock separates faults and harvest, each pair is one critical section of it.
+//
+// Without such a lock (locking::concurrent) a page is marked after it became writable. So
+// - the last harvest must come when no fault is on its way: the vCPUs have stopped, and left their fault handlers;
+// - whether the log is on is asked after the page became writable, behind a full fence, and enable() switches it on,
+//   fences, and then protects: either the fault sees the switch and marks, or the protection finds the page writable,
+//   and takes it back before the first full copy.
 //
 // Modes, as in KVM's dirty log protocol:
 //   manual_protect   get() only copies; clear() takes the bits it is given and protects those pages. Without it get()
-//   does
-//                    both.
+//                    does both.
 //   initially_set    (needs manual_protect) the log starts with every page set, and enabling neither protects nor
-//   splits:
-//                    clear() does, piece by piece.
+//                    splits: clear() does, piece by piece.
 // Eager split: at enable() of the whole slot, or with initially_set at clear() of the blocks touched; switched at run
 // time.
 //
-// Caller must: make enable, get, clear and disable of one log one at a time (they may drop the table's lock on the
-// way); faults may come at any moment beside them.
+// `Guard`: what a session of the table is opened with. A lock is the table's own; a section belongs to the thread that
+// calls enable, get, clear and disable. Caller must: make these calls of one log one at a time (they may drop the lock
+// or leave the section on the way); faults may come at any moment beside them.
 //
-// Order inside a harvest, for each word of 64 pages: take the bits, protect those pages, then split. Nothing between
-// the first two lets go of the lock; splitting, the only part that needs memory, comes last.
+// Inside a harvest, for each word of 64 pages: take the bits and protect those pages, then split. Nothing between the
+// first two lets go of the lock; splitting, the only part that needs memory, comes last.
 #pragma once
 
 #include <cstddef>  // size_t
@@ -51,22 +57,28 @@ struct dirty_log_work {
 // Whether a walk looks at entries whose answer is known: skip_level, or for comparison not.
 enum class split_walk : bool { skip_level, every_level };
 
-template <class Table, class Lock, dirty_sink Sink>
+template <class Table, class Guard, dirty_sink Sink>
 class dirty_log {
   using format = typename Table::format;
+  using locking = typename Table::locking;
   static constexpr int page_bits = format::shape.page_bits;
 
  public:
   // `control` may be changed at any time between calls; the next call heeds it.
-  dirty_log(Table& table, Lock& lock, const memory_slot& slot, Sink sink, const eager_split_control& control) noexcept
-      : table_(table), lock_(lock), slot_(slot), sink_(sink), control_(control) {}
+  dirty_log(Table& table, Guard& guard, const memory_slot& slot, Sink sink, const eager_split_control& control) noexcept
+      : table_(table), guard_(guard), slot_(slot), sink_(sink), control_(control) {}
   dirty_log(const dirty_log&) = delete;
   dirty_log& operator=(const dirty_log&) = delete;
 
-  [[nodiscard]] bool enabled() const noexcept { return atomic::load(&enabled_, order::acquire); }
+  // Acquire: who sees the log on finds it as enable() made it.
+  [[nodiscard]] bool enabled() const noexcept { return words().load(enabled_, order::acquire); }
   [[nodiscard]] const memory_slot& slot() const noexcept { return slot_; }
-  [[nodiscard]] block_recovery recovery() const noexcept { return recovery_; }
-  // Caller must: hold the read or the write side, and have found enabled().
+  // Relaxed: a hint for faults.
+  [[nodiscard]] block_recovery recovery() const noexcept {
+    return static_cast<block_recovery>(words().load(recovery_, order::relaxed));
+  }
+  // Caller must: hold the read or the write side, and have found enabled(); or without a lock, have made the page
+  // writable, fenced, and found enabled() since.
   void mark(input_address address) noexcept { sink_.mark(slot_.template page_index<format>(address)); }
 
   // Which walk the eager split uses; every_level is there to measure against.
@@ -79,17 +91,18 @@ class dirty_log {
     if (mode.initially_set && !mode.manual_protect) return errc::unsupported_attribute;
     const input_range range = slot_.template range<format>();
     dirty_log_work work;
-    auto session = table_.exclusive(lock_);
+    auto session = table_.session(guard_);
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     if (const auto root = table_.root(); !root) return root.error();
     mode_ = mode;
-    recovery_ = block_recovery::none;
+    set_recovery(block_recovery::none);
     if constexpr (harvestable_sink<Sink>) {
       if (mode.initially_set) sink_.set_all();
       else sink_.clear_all();
     }
     // Release, and before the protection: from here on every fault that gives a page its right to be written marks it.
-    atomic::store(&enabled_, true, order::release);
+    words().store(enabled_, true, order::release);
+    if constexpr (!locking::harvest_excludes_faults) words().fence(order::seq_cst);
     if (mode.initially_set) return work;
     const auto all =
         in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty); });
@@ -107,7 +120,7 @@ class dirty_log {
   {
     const std::size_t n = bitmap_words(slot_.pages);
     dirty_log_work work;
-    auto session = table_.exclusive(lock_);
+    auto session = table_.session(guard_);
     if (!enabled()) return errc::not_mapped;
     if (mode_.manual_protect) {
       for (std::size_t w = 0; w < n; ++w) words[w] = sink_.peek(w);
@@ -115,8 +128,7 @@ class dirty_log {
     }
     if (const auto root = table_.root(); !root) return root.error();
     for (std::size_t w = 0; w < n; ++w) {
-      words[w] = sink_.take(w, ~std::uint64_t{0});
-      harvest(session, cache, w, words[w], false, work);
+      words[w] = harvest(session, cache, w, ~std::uint64_t{0}, false, work);
       if (!session.let_go(false, [] {})) return errc::no_root;
     }
     return work;
@@ -130,7 +142,7 @@ class dirty_log {
   [[nodiscard]] result<dirty_log_work> clear(std::uint64_t first_page, std::uint64_t pages, const std::uint64_t* words,
                                              Cache& cache) noexcept {
     dirty_log_work work;
-    auto session = table_.exclusive(lock_);
+    auto session = table_.session(guard_);
     if (!enabled()) return error{errc::not_mapped, -1, slot_.first.value};
     if (!mode_.manual_protect) return error{errc::unsupported_attribute, -1, slot_.first.value};
     if (first_page > slot_.pages || pages > slot_.pages - first_page) return error{errc::beyond_input, -1, first_page};
@@ -141,9 +153,7 @@ class dirty_log {
       const std::uint64_t left = pages - std::uint64_t{w} * 64;
       const std::uint64_t asked = left >= 64 ? words[w] : words[w] & ((std::uint64_t{1} << left) - 1);
       const std::size_t word = static_cast<std::size_t>(first_page / 64) + w;
-      std::uint64_t taken = asked;
-      if constexpr (harvestable_sink<Sink>) taken = sink_.take(word, asked);
-      harvest(session, cache, word, taken, mode_.initially_set, work);
+      harvest(session, cache, word, asked, mode_.initially_set, work);
       if (!session.let_go(false, [] {})) return errc::no_root;
     }
     return work;
@@ -154,10 +164,10 @@ class dirty_log {
   template <memory_backing Backing>
   [[nodiscard]] result<dirty_log_work> disable(block_recovery recovery, Backing& backing) noexcept {
     dirty_log_work work;
-    auto session = table_.exclusive(lock_);
+    auto session = table_.session(guard_);
     if (!enabled()) return errc::not_mapped;
-    atomic::store(&enabled_, false, order::release);
-    recovery_ = recovery;
+    words().store(enabled_, false, order::release);
+    set_recovery(recovery);
     if (recovery != block_recovery::in_place) return work;
     const input_range range = slot_.template range<format>();
     const auto all = in_pieces(session, range, [&](input_range piece) { return session.restore_write(piece); });
@@ -200,15 +210,27 @@ class dirty_log {
     else return drop_dirty_plain;
   }();
 
+  // Takes `asked` from a word of the log (of a sink that keeps none: all of it) and protects those pages. Gives what
+  // was taken.
   template <class Session, class Cache>
-  void harvest(Session& session, Cache& cache, std::size_t word, std::uint64_t taken, bool splits,
-               dirty_log_work& work) noexcept {
-    if (taken == 0) return;
+  std::uint64_t harvest(Session& session, Cache& cache, std::size_t word, std::uint64_t asked, bool splits,
+                        dirty_log_work& work) noexcept {
+    constexpr bool clear_first = locking::harvest == harvest_order::clear_then_protect;
+    std::uint64_t taken = asked;
+    if constexpr (harvestable_sink<Sink>) taken = clear_first ? sink_.take(word, asked) : sink_.peek(word) & asked;
+    if (taken == 0) return 0;
     ++work.words_taken;
     const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
     const auto done = session.write_protect(base, taken, drop_dirty);
-    QUIRE_EXPECTS(done.has_value());  // the root is there, and enable() has checked the slot
-    if (!splits) return;
+    // The slot was checked by enable(), and the root is there: but for a table of locking::concurrent that was closed.
+    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
+    if constexpr (harvestable_sink<Sink> && !clear_first) static_cast<void>(sink_.take(word, taken));
+    if (splits) split_touched(session, cache, base, taken, work);
+    return taken;
+  }
+  template <class Session, class Cache>
+  void split_touched(Session& session, Cache& cache, input_address base, std::uint64_t taken,
+                     dirty_log_work& work) noexcept {
     const auto low = static_cast<unsigned>(__builtin_ctzll(taken));
     const auto high = 63 - static_cast<unsigned>(__builtin_clzll(taken));
     const input_range touched =
@@ -221,6 +243,11 @@ class dirty_log {
     if (chunk == 0) return {};
     if (walk == split_walk::skip_level) return split_eagerly<split_skips<format>>(session, cache, range, chunk);
     return split_eagerly<walk_flags{}>(session, cache, range, chunk);
+  }
+
+  [[nodiscard]] const auto& words() const noexcept { return table_.policies().words; }
+  void set_recovery(block_recovery recovery) noexcept {
+    words().store(recovery_, static_cast<std::uint8_t>(recovery), order::relaxed);
   }
 
   // Calls change(piece) for pieces of the range, with a chance to let go of the lock between them. Errors: those of
@@ -240,12 +267,12 @@ class dirty_log {
   }
 
   Table& table_;
-  Lock& lock_;
+  Guard& guard_;
   memory_slot slot_;
   Sink sink_;
   const eager_split_control& control_;
   dirty_log_mode mode_{};
-  block_recovery recovery_ = block_recovery::none;
+  std::uint8_t recovery_ = 0;  // a block_recovery
   bool enabled_ = false;
 };
 

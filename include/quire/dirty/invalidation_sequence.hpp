@@ -2,59 +2,113 @@
 // The invalidation sequence: how a fault learns that the host changed its mapping while the fault was on its way.
 //
 // The host side, for every change of its mapping of some guest range:
-//   { write side: begin(range), unmap the range }   change the mapping   { write side: end() }
+//   change = begin(range); unmap the range     change the host's mapping     end(change)
 // The fault side:
 //   snapshot = sample()        before it asks the host for the page
 //   look the page up           may sleep, no lock
-//   { read or write side: if (must_retry(snapshot, address)) start over;  use the page }
+//   if (must_retry(snapshot, range)) start over;  else use the page
 //
-// Who writes what: begin() and end() run under the write side, so they exclude each other and every must_retry().
-// sample() runs under no lock: the sequence is read with acquire order, paired with the release in end(), so that a
-// fault that sampled the new number sees the new mapping.
+// Where a lock separates the two, begin() and the unmapping are one critical section of the write side, end() is in
+// another, and must_retry() and what follows from it in one of either side. Without a lock the fault owns the entry
+// that it is about to write when it asks, behind a full fence (table/concurrent/map.hpp): begin() ends with one, too,
+// so either the fault sees the announcement, or the unmapping sees the entry owned and waits for it.
+//
+// Who writes what, and in which order. Several changes may be announced at once, each in a slot of its own; those that
+// find none speak of all addresses. A slot is taken by compare-exchange, and its range stored before it is announced;
+// end() first moves the sequence on, then frees the slot. A fault looks at the slots first and at the sequence last: if
+// it reads a range that was written after the announcement which it found, that one has ended, and the sequence has
+// moved. So a change that was announced when the fault looked is never missed; one of another range may be taken for
+// its own, which costs another try.
 #pragma once
 
 #include <cstdint>  // uint64_t
 
-#include <quire/address.hpp>   // input_range
-#include <quire/atomic.hpp>    // load, store
-#include <quire/contract.hpp>  // QUIRE_EXPECTS
+#include <quire/address.hpp>              // input_range
+#include <quire/contract.hpp>             // QUIRE_EXPECTS
+#include <quire/policy/shared_words.hpp>  // shared_words_policy
 
 namespace quire {
 
-class invalidation_sequence {
+template <shared_words_policy Words>
+class basic_invalidation_sequence {
  public:
-  [[nodiscard]] std::uint64_t sample() const noexcept { return atomic::load(&sequence_, order::acquire); }
+  // One change of the host's mapping, from begin() to end().
+  struct [[nodiscard]] change {
+    unsigned slot;
+  };
 
-  // Caller must: hold the write side, and unmap the range under it. Overlapping announcements are merged.
-  void begin(input_range range) noexcept {
+  constexpr basic_invalidation_sequence() noexcept = default;
+  constexpr explicit basic_invalidation_sequence(Words words) noexcept : words_(words) {}
+
+  // Acquire, paired with the release in end(): a fault that samples the new number sees the new mapping.
+  [[nodiscard]] std::uint64_t sample() const noexcept { return words_.load(sequence_, order::acquire); }
+
+  // Caller must: unmap the range when it returns.
+  change begin(input_range range) noexcept {
     QUIRE_EXPECTS(range.defect() == errc::none);
-    if (in_progress_ == 0) {
-      first_ = range.first();
-      last_ = range.last();
-    } else {
-      if (range.first() < first_) first_ = range.first();
-      if (last_ < range.last()) last_ = range.last();
+    words_.fetch_add(in_progress_, std::uint64_t{1}, order::relaxed);  // the fence below orders all of it
+    unsigned taken = 0;
+    for (; taken < slots; ++taken) {
+      slot& one = announced_[taken];
+      std::uint64_t seen = words_.load(one.stage, order::relaxed);
+      // Acquire, and release of the range: who reads the range sees that what was in the slot before has ended.
+      if (seen != unused || !words_.compare_exchange(one.stage, seen, being_written, order::acquire)) continue;
+      words_.store(one.first, range.first().value, order::release);
+      words_.store(one.last, range.last().value, order::release);
+      words_.store(one.stage, in_use, order::release);
+      break;
     }
-    ++in_progress_;
+    if (taken == slots) words_.fetch_add(without_slot_, std::uint64_t{1}, order::relaxed);
+    words_.fence(order::seq_cst);  // announced before any entry is read
+    return change{taken};
   }
-  // Caller must: hold the write side; one call for each begin().
-  void end() noexcept {
-    QUIRE_EXPECTS(in_progress_ != 0);
-    atomic::store(&sequence_, sequence_ + 1, order::release);
-    --in_progress_;
+  // Release: what the host changed is seen by whoever samples the new number, and that by whoever finds the slot free.
+  void end(change which) noexcept {
+    QUIRE_EXPECTS(in_progress());
+    words_.fetch_add(sequence_, std::uint64_t{1}, order::release);
+    if (which.slot == slots) words_.fetch_add(without_slot_, ~std::uint64_t{0}, order::release);
+    else words_.store(announced_[which.slot].stage, unused, order::release);
+    words_.fetch_add(in_progress_, ~std::uint64_t{0}, order::release);
   }
-  // Caller must: hold the read or the write side. True: what was looked up after `snapshot` may be out of date.
+  // True: what was looked up after `snapshot` may be out of date in the range.
+  [[nodiscard]] bool must_retry(std::uint64_t snapshot, input_range range) const noexcept {
+    if (in_progress() && is_announced(range)) [[unlikely]]
+      return true;
+    return words_.load(sequence_, order::relaxed) != snapshot;  // acquire loads came before
+  }
   [[nodiscard]] bool must_retry(std::uint64_t snapshot, input_address address) const noexcept {
-    if (in_progress_ != 0 && first_ <= address && address <= last_) return true;
-    return atomic::load(&sequence_, order::relaxed) != snapshot;  // the lock orders it
+    return must_retry(snapshot, input_range::closed(address, address));
   }
-  [[nodiscard]] bool in_progress() const noexcept { return in_progress_ != 0; }
+  [[nodiscard]] bool in_progress() const noexcept { return words_.load(in_progress_, order::acquire) != 0; }
 
  private:
+  static constexpr unsigned slots = 4;
+  static constexpr std::uint64_t unused = 0, being_written = 1, in_use = 2;
+  struct slot {
+    std::uint64_t stage = unused;
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+  };
+
+  QUIRE_COLD bool is_announced(input_range range) const noexcept {
+    if (words_.load(without_slot_, order::acquire) != 0) return true;
+    for (const slot& one : announced_) {
+      const std::uint64_t stage = words_.load(one.stage, order::acquire);
+      if (stage == unused) continue;
+      if (stage == being_written) return true;
+      const input_address first{words_.load(one.first, order::acquire)}, last{words_.load(one.last, order::acquire)};
+      if (first <= range.last() && range.first() <= last) return true;
+    }
+    return false;
+  }
+
+  [[no_unique_address]] Words words_{};
   std::uint64_t sequence_ = 0;
-  std::uint64_t in_progress_ = 0;
-  input_address first_{};
-  input_address last_{};
+  std::uint64_t in_progress_ = 0;  // how many changes are announced
+  std::uint64_t without_slot_ = 0;
+  slot announced_[slots]{};
 };
+
+using invalidation_sequence = basic_invalidation_sequence<direct_words>;
 
 }  // namespace quire

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Dirty sinks: where "this page was written" goes.
 //
-//   mark(page)   page is an index in the slot. Called by several vCPUs at once, under the read or the write side.
+//   mark(page)   page is an index in the slot. Called by several vCPUs at once, under the read or the write side, or in
+//                a read section.
 // A harvestable sink also keeps the marks, 64 pages a word, until a harvest takes them:
 //   peek(word), take(word, bits) -> the bits that were set (and are now clear), set_all(), clear_all(), pages().
-// Under locking::exclusive and locking::shared the harvest holds the write side and nobody marks beside it.
+// Where the locking policy has a lock the harvest holds its write side, and nobody marks beside it.
 #pragma once
 
 #include <concepts>  // same_as
@@ -40,7 +41,8 @@ class dirty_bitmap {
  public:
   constexpr dirty_bitmap(std::uint64_t* words, std::uint64_t pages) noexcept : words_(words), pages_(pages) {}
 
-  // Relaxed: the exchange that makes the page writable releases it (table/shared.hpp). The bit is not looked at first:
+  // Relaxed: the exchange that makes the page writable releases it, or the fence after that exchange comes before it
+  // (table/shared.hpp). The bit is not looked at first:
   // whoever marks found the page not writable, so the bit is nearly always clear, and a look would fetch the line
   // twice.
   QUIRE_INLINE void mark(std::uint64_t page) noexcept {
@@ -50,10 +52,10 @@ class dirty_bitmap {
   [[nodiscard]] std::uint64_t peek(std::size_t word) const noexcept {
     return atomic::load(words_ + word, order::relaxed);
   }
-  // Relaxed: the write side that the harvest holds orders it against every mark.
+  // Acquire: whoever takes a mark that was made without a lock sees the grant before it, and protects that.
   [[nodiscard]] std::uint64_t take(std::size_t word, std::uint64_t bits) noexcept {
     if ((peek(word) & bits) == 0) return 0;
-    return atomic::fetch_and(words_ + word, ~bits, order::relaxed) & bits;
+    return atomic::fetch_and(words_ + word, ~bits, order::acquire) & bits;
   }
   void set_all() noexcept {
     for (std::size_t w = 0; w < bitmap_words(pages_); ++w) atomic::store(words_ + w, valid_bits(w), order::relaxed);

@@ -16,14 +16,16 @@
 // is at most one past the table's tag, and a table is given back only when it is two past it.
 //
 // Progress: entering, leaving and retiring never wait. Tables wait as long as the longest section.
+//
+// `Words`: the policy through which the epoch and the slots are reached (shared_words.hpp).
 #pragma once
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 
-#include <quire/address.hpp>   // table_address
-#include <quire/atomic.hpp>    // load, store, fence
-#include <quire/contract.hpp>  // QUIRE_EXPECTS
+#include <quire/address.hpp>              // table_address
+#include <quire/contract.hpp>             // QUIRE_EXPECTS
+#include <quire/policy/shared_words.hpp>  // shared_words_policy
 
 namespace quire {
 
@@ -57,30 +59,41 @@ struct alignas(64) epoch_slot {
   } waiting[3];
 };
 
-class epoch_reclaim {
- public:
-  constexpr epoch_reclaim(epoch_slot* slots, std::size_t count) noexcept : slots_(slots), count_(count) {}
-  epoch_reclaim(const epoch_reclaim&) = delete;
-  epoch_reclaim& operator=(const epoch_reclaim&) = delete;
+template <shared_words_policy Words>
+class basic_epoch_section;
 
-  [[nodiscard]] std::uint64_t epoch() const noexcept { return atomic::load(&epoch_, order::acquire); }
+template <shared_words_policy Words>
+class basic_epoch_reclaim {
+ public:
+  constexpr basic_epoch_reclaim(epoch_slot* slots, std::size_t count, Words words = {}) noexcept
+      : slots_(slots), count_(count), words_(words) {}
+  basic_epoch_reclaim(const basic_epoch_reclaim&) = delete;
+  basic_epoch_reclaim& operator=(const basic_epoch_reclaim&) = delete;
+
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return words_.load(epoch_, order::acquire); }
 
   // One step, if no section stands in the way; gives the epoch then.
   std::uint64_t advance() noexcept {
     std::uint64_t now = epoch();
-    atomic::fence(order::seq_cst);
+    words_.fence(order::seq_cst);
     for (std::size_t i = 0; i < count_; ++i) {
       // Acquire: what the section did is over before its tables are given back.
-      const std::uint64_t announced = atomic::load(&slots_[i].announced, order::acquire);
+      const std::uint64_t announced = words_.load(slots_[i].announced, order::acquire);
       if (announced != 0 && announced != now * 2 + 1) return now;
     }
     // Release: who reads the new epoch knows of the sections that were seen to be left. Acquire: of those others saw.
-    if (atomic::compare_exchange(&epoch_, now, now + 1, order::acq_rel)) return now + 1;
+    if (words_.compare_exchange(epoch_, now, now + 1, order::acq_rel)) return now + 1;
     return now;
+  }
+  // Returns when every section that is open now has been left; pause() in between. Caller must: be in none.
+  template <class Pause>
+  void wait_for_sections(Pause&& pause) noexcept {
+    words_.fence(order::seq_cst);  // what the caller did before is seen by every section that is not waited for
+    for (const std::uint64_t wanted = epoch() + 2; advance() < wanted;) pause();
   }
 
  private:
-  friend class epoch_section;
+  friend class basic_epoch_section<Words>;
   [[nodiscard]] epoch_slot& slot(std::size_t i) noexcept {
     QUIRE_EXPECTS(i < count_);
     return slots_[i];
@@ -88,29 +101,33 @@ class epoch_reclaim {
 
   epoch_slot* slots_;
   std::size_t count_;
+  [[no_unique_address]] Words words_;
   std::uint64_t epoch_ = 1;
 };
 
 // A thread's handle. Sections do not nest.
-class epoch_section {
+template <shared_words_policy Words>
+class basic_epoch_section {
  public:
-  epoch_section(epoch_reclaim& domain, std::size_t slot) noexcept : domain_(domain), mine_(domain.slot(slot)) {}
+  basic_epoch_section(basic_epoch_reclaim<Words>& domain, std::size_t slot) noexcept
+      : domain_(domain), mine_(domain.slot(slot)) {}
 
   void enter() noexcept {
     QUIRE_AUDIT(mine_.announced == 0);
+    const Words& words = domain_.words_;
     // Relaxed: an old epoch holds the next ones back for longer, and the fence orders the rest.
-    const std::uint64_t now = atomic::load(&domain_.epoch_, order::relaxed);
-    atomic::store(&mine_.announced, now * 2 + 1, order::relaxed);
-    atomic::fence(order::seq_cst);  // announced before any entry is read
+    const std::uint64_t now = words.load(domain_.epoch_, order::relaxed);
+    words.store(mine_.announced, now * 2 + 1, order::relaxed);
+    words.fence(order::seq_cst);  // announced before any entry is read
   }
   // Release: what was read inside was read before.
-  void leave() noexcept { atomic::store(&mine_.announced, std::uint64_t{0}, order::release); }
+  void leave() noexcept { domain_.words_.store(mine_.announced, std::uint64_t{0}, order::release); }
   void pause() const noexcept {}
 
   // Requires: nothing leads to the table any more, no translation cache knows it, and the section was left.
   template <class Links, class Source>
   void retire(Links links, Source& source, table_address table) noexcept {
-    atomic::fence(order::seq_cst);  // unlinked before the epoch is read
+    domain_.words_.fence(order::seq_cst);  // unlinked before the epoch is read
     const std::uint64_t now = domain_.epoch();
     auto& bag = mine_.waiting[now % 3];
     if (bag.epoch != now) {  // three or more epochs old
@@ -137,8 +154,11 @@ class epoch_section {
     while (tables.count != 0) source.give_back(tables.pop(links));
   }
 
-  epoch_reclaim& domain_;
+  basic_epoch_reclaim<Words>& domain_;
   epoch_slot& mine_;
 };
+
+using epoch_reclaim = basic_epoch_reclaim<direct_words>;
+using epoch_section = basic_epoch_section<direct_words>;
 
 }  // namespace quire

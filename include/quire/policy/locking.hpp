@@ -17,10 +17,12 @@
 // retire(links, source, table) for a table that is unlinked and forgotten by every cache: source.give_back(table) once
 // all sections entered before have been left (epoch.hpp is one without an OS; `links` keeps lists of such tables).
 //
-// The order of "mark dirty" and "make writable" follows from the policy. Under a lock the harvest excludes the read
-// side, so a page is marked dirty first, and an observer that sees the write permission sees the mark. Without one a
-// harvest in between would take the mark and find nothing to protect; so the page is made writable first, and what is
-// written before the mark is reported by the next harvest. The last one must come when no fault is on its way.
+// Two orders of dirty logging are a property of the policy: `dirty`, in which a fault marks a page and makes it
+// writable, and `harvest`, in which the log is cleared and the pages are protected again. Of the four combinations each
+// is right where `harvest_excludes_faults`, and the stock policies mark first there, so that who sees the write
+// permission sees the mark. Without a lock between them one alone loses no page: make writable, then mark; clear, then
+// protect. What is written before the mark is reported by the next harvest, so the last one must come when no fault is
+// on its way. page_table refuses the other three (sound_dirty_orders).
 //
 // reader_order is what a session loads entries with. Relaxed under a lock: a table that a reader may find was published
 // before the lock changed hands, or by the reader itself. Acquire without.
@@ -51,31 +53,34 @@ concept read_section = requires(S& section) {
   section.pause();
 };
 
-enum class dirty_order : unsigned char { mark_then_grant, grant_then_mark };
+enum class dirty_order : bool { mark_then_grant, grant_then_mark };
+enum class harvest_order : bool { clear_then_protect, protect_then_clear };
 
 namespace locking {
 
-struct none {
+// What the policies with a lock have in common.
+struct under_a_lock {
+  static constexpr bool harvest_excludes_faults = true;
+  static constexpr dirty_order dirty = dirty_order::mark_then_grant;
+  static constexpr harvest_order harvest = harvest_order::clear_then_protect;
+  static constexpr order reader_order = order::relaxed;
+};
+
+struct none : under_a_lock {
   using mutex = void;
   static constexpr bool has_read_side = false;
-  static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
-  static constexpr order reader_order = order::relaxed;
 };
 
 template <lockable Mutex>
-struct exclusive {
+struct exclusive : under_a_lock {
   using mutex = Mutex;
   static constexpr bool has_read_side = false;
-  static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
-  static constexpr order reader_order = order::relaxed;
 };
 
 template <shared_lockable RwMutex>
-struct shared {
+struct shared : under_a_lock {
   using mutex = RwMutex;
   static constexpr bool has_read_side = true;
-  static constexpr dirty_order fast_path_order = dirty_order::mark_then_grant;
-  static constexpr order reader_order = order::relaxed;
 };
 
 template <read_section Section>
@@ -83,7 +88,9 @@ struct concurrent {
   using mutex = concurrent;  // nothing to lock
   using section = Section;
   static constexpr bool has_read_side = false;
-  static constexpr dirty_order fast_path_order = dirty_order::grant_then_mark;
+  static constexpr bool harvest_excludes_faults = false;
+  static constexpr dirty_order dirty = dirty_order::grant_then_mark;
+  static constexpr harvest_order harvest = harvest_order::clear_then_protect;
   static constexpr order reader_order = order::acquire;
 };
 
@@ -93,9 +100,19 @@ template <class L>
 concept locking_policy = requires {
   typename L::mutex;
   { L::has_read_side } -> std::convertible_to<bool>;
-  { L::fast_path_order } -> std::convertible_to<dirty_order>;
+  { L::harvest_excludes_faults } -> std::convertible_to<bool>;
+  { L::dirty } -> std::convertible_to<dirty_order>;
+  { L::harvest } -> std::convertible_to<harvest_order>;
   { L::reader_order } -> std::convertible_to<order>;
 };
+
+// Whether no page is lost from the log. `loses_pages_on_purpose` is for a test that shows what the orders guard
+// against.
+template <class L>
+concept sound_dirty_orders =
+    L::harvest_excludes_faults ||
+    (L::dirty == dirty_order::grant_then_mark && L::harvest == harvest_order::clear_then_protect) ||
+    requires { typename L::loses_pages_on_purpose; };
 
 template <class L>
 concept concurrent_locking = locking_policy<L> && requires { typename L::section; };
@@ -112,6 +129,6 @@ concept lock_of = std::is_same_v<Lock, typename L::mutex>;
 struct already_held_t {};
 inline constexpr already_held_t already_held{};
 
-static_assert(locking_policy<locking::none> && !locking_policy<int>);
+static_assert(locking_policy<locking::none> && sound_dirty_orders<locking::none> && !locking_policy<int>);
 
 }  // namespace quire

@@ -38,8 +38,7 @@ class annotate_leaves {
       } else if constexpr (Commit) {
         const auto child = source_.take(table_contents::zeroed);
         QUIRE_EXPECTS(child.has_value());
-        op_.policies.maintenance.table_filled(*child, table_bytes<format>(Run::level - 1));
-        const word made = format::table(*child, Run::level);
+        const word made = filled_table<format, Run::level - 1>{op_.policies.maintenance, *child}.link();
         memory.template store<word>(run.table, i, made, order::release);
         return run_stop<word>::made_table(i, made);
       } else {

@@ -160,46 +160,60 @@ constexpr error find_misfit(Operation& op, input_range range,
                                                                                         range, visitor);
 }
 
-// As change_range, for the pages of `mask` only: bit b is the page at base + b pages. One descent per table. A block
-// that holds a masked page is changed whole.
+// Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages).
+struct every_page {
+  [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
+};
+template <pte_format Format>
+struct masked_pages {
+  input_address base;
+  std::uint64_t mask;
+
+  // The bits of `pages` pages from `at`, which is not below base.
+  [[nodiscard]] constexpr std::uint64_t from(input_address at, std::uint64_t pages) const noexcept {
+    const std::uint64_t skip = (at - base) >> Format::shape.page_bits;
+    if (skip >= 64) return 0;
+    const std::uint64_t bits = mask >> skip;
+    return pages >= 64 ? bits : bits & ((std::uint64_t{1} << pages) - 1);
+  }
+  // Whether any page of a leaf is meant, which may begin below base.
+  [[nodiscard]] constexpr bool any(input_address first, input_address last) const noexcept {
+    const input_address at = first < base ? base : first;
+    return from(at, ((last - at) >> Format::shape.page_bits) + 1) != 0;
+  }
+};
+
+// As change_range, for the pages of a mask only. One descent per table. A block that holds a masked page is changed
+// whole.
 template <class Operation, class Report>
 class change_masked {
   using format = typename Operation::format;
   using word = typename format::word;
 
  public:
-  constexpr change_masked(Operation& op, input_address base, std::uint64_t mask, const entry_change<word>& change,
+  constexpr change_masked(Operation& op, const masked_pages<format>& pages, const entry_change<word>& change,
                           invalidation_reason why, Report& report) noexcept
-      : op_(op), base_(base), mask_(mask), change_(change), why_(why), report_(report) {}
+      : op_(op), pages_(pages), change_(change), why_(why), report_(report) {}
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     auto& memory = op_.policies.memory;
     if constexpr (Run::level == 0) {
       // Bit 0 of `wanted` is entry run.first.
-      const std::uint64_t wanted = bits_from(run.address(run.first), run.last - run.first + 1);
+      const std::uint64_t wanted = pages_.from(run.address(run.first), run.last - run.first + 1);
       if (has_groups<format> || has_stretch(wanted)) apply_in_stretches(run, wanted);
       else apply_singly(run, wanted);
     } else {
       for (std::size_t i = run.first; i <= run.last; ++i) {
         const word entry = memory.template load<word>(run.table, i, order::relaxed);
         if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
-        const input_address at = run.address(i) < base_ ? base_ : run.address(i);
-        const std::uint64_t pages = ((run.address(i + 1) - at)) >> format::shape.page_bits;
-        if (bits_from(at, pages) != 0) apply(run, i, i);
+        if (pages_.any(run.address(i), run.address(i + 1) - 1)) apply(run, i, i);
       }
     }
     return run_stop<word>::done();
   }
 
  private:
-  // The mask's bits for `pages` pages from `at`, which is not below base_.
-  [[nodiscard]] constexpr std::uint64_t bits_from(input_address at, std::uint64_t pages) const noexcept {
-    const std::uint64_t skip = (at - base_) >> format::shape.page_bits;
-    if (skip >= 64) return 0;
-    const std::uint64_t bits = mask_ >> skip;
-    return pages >= 64 ? bits : bits & ((std::uint64_t{1} << pages) - 1);
-  }
   // Whether 8 bits in a row are set: then runs are worth their overhead.
   [[nodiscard]] static constexpr bool has_stretch(std::uint64_t bits) noexcept {
     bits &= bits >> 1U;
@@ -246,8 +260,7 @@ class change_masked {
   }
 
   Operation& op_;
-  input_address base_;
-  std::uint64_t mask_;
+  masked_pages<format> pages_;
   entry_change<word> change_;
   invalidation_reason why_;
   Report& report_;

@@ -8,8 +8,9 @@
 
 #include <cstddef>  // size_t
 
-#include <quire/format/concept.hpp>  // pte_format
-#include <quire/policy/memory.hpp>   // order
+#include <quire/format/concept.hpp>     // pte_format
+#include <quire/policy/memory.hpp>      // order
+#include <quire/table/invalidator.hpp>  // invalidated
 
 namespace quire {
 
@@ -20,7 +21,7 @@ class detached_tables {
  public:
   [[nodiscard]] constexpr bool empty() const noexcept { return count_ == 0; }
 
-  // Requires: no table entry leads to `table` (of `Level`) any more; the caller invalidates before release().
+  // Requires: no table entry leads to `table` (of `Level`) any more.
   template <int Level, class Memory>
   constexpr void push(Memory& memory, table_address table) noexcept {
     const word first = memory.template load<word>(table, 0, order::relaxed);
@@ -35,9 +36,9 @@ class detached_tables {
     }
   }
 
-  // Retires every waiting table and everything below it. Requires: the invalidation that covers them has completed.
+  // Retires every waiting table and everything below it, now that the invalidation that covers them has completed.
   template <class Memory, class Reclaim, class Source>
-  constexpr void release(Memory& memory, Reclaim& reclaim, Source& source) noexcept {
+  constexpr void release(invalidated, Memory& memory, Reclaim& reclaim, Source& source) noexcept {
     for (; count_ != 0; --count_) {
       const table_address table = top_;
       const word link = memory.template load<word>(table, 0, order::relaxed);

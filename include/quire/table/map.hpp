@@ -8,8 +8,9 @@
 
 #include <cstddef>  // size_t
 
-#include <quire/table/entry.hpp>    // fill_entries, replace_entry
-#include <quire/table/subtree.hpp>  // tables_to_split
+#include <quire/table/entry.hpp>         // fill_entries, replace_entry
+#include <quire/table/filled_table.hpp>  // filled_table
+#include <quire/table/subtree.hpp>       // tables_to_split
 
 namespace quire {
 
@@ -195,9 +196,9 @@ class commit_map {
       if constexpr (Run::level > 0) {
         const auto child = source_.take(whole ? table_contents::any : table_contents::zeroed);
         QUIRE_EXPECTS(child.has_value());
-        if (whole) fill<Run::level - 1>(*child, run.address(i));
-        else op_.policies.maintenance.table_filled(*child, table_bytes<format>(Run::level - 1));
-        const word made = format::table(*child, Run::level);
+        const word made = (whole ? fill<Run::level - 1>(*child, run.address(i))
+                                 : filled_table<format, Run::level - 1>{op_.policies.maintenance, *child})
+                              .link();
         memory.template store<word>(run.table, i, made, order::release);
         if (!whole) return run_stop<word>::made_table(i, made);
         ++i;
@@ -246,21 +247,20 @@ class commit_map {
   }
   // A table that nobody can reach and that the range covers wholly.
   template <int Level>
-  constexpr void fill(table_address table, input_address base) noexcept {
+  constexpr filled_table<format, Level> fill(table_address table, input_address base) noexcept {
     if constexpr (Level > 0) {
       if (!plan_.choice.level_fits(Level)) {
         for (std::size_t i = 0; i < format::shape.entries(Level); ++i) {
           const auto child = source_.take(table_contents::any);
           QUIRE_EXPECTS(child.has_value());
-          fill<Level - 1>(*child, base + (std::uint64_t{i} << format::shape.shift(Level)));
-          op_.policies.memory.template store<word>(table, i, format::table(*child, Level), order::relaxed);
+          const auto filled = fill<Level - 1>(*child, base + (std::uint64_t{i} << format::shape.shift(Level)));
+          op_.policies.memory.template store<word>(table, i, filled.link(), order::relaxed);
         }
-        op_.policies.maintenance.table_filled(table, table_bytes<format>(Level));
-        return;
+        return {op_.policies.maintenance, table};
       }
     }
     write<Level>(table, 0, format::shape.entries(Level) - 1, base.value);
-    op_.policies.maintenance.table_filled(table, table_bytes<format>(Level));
+    return {op_.policies.maintenance, table};
   }
   // Adds the rights that an existing, equal leaf lacks. Gives its last entry.
   template <class Run>

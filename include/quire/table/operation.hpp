@@ -3,9 +3,10 @@
 // tables it unlinked.
 #pragma once
 
-#include <quire/policy/policies.hpp>  // policies
-#include <quire/table/detached.hpp>   // detached_tables
-#include <quire/table/range.hpp>      // check_range
+#include <quire/policy/policies.hpp>    // policies
+#include <quire/table/detached.hpp>     // detached_tables
+#include <quire/table/invalidator.hpp>  // invalidator, invalidated
+#include <quire/table/range.hpp>        // check_range
 
 namespace quire {
 
@@ -18,7 +19,8 @@ class operation {
   static constexpr bool breaks = update::breaks<typename P::update, Format>;
   static constexpr int batch = breaks ? P::update::batch : 1;
 
-  constexpr operation(P& p, table_address r) noexcept : policies(p), root(r) {}
+  constexpr operation(P& p, table_address r, invalidator<P>& session) noexcept
+      : policies(p), root(r), invalidations_(session) {}
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
 
@@ -47,40 +49,38 @@ class operation {
 
   // Breaks: the entries of one table between `first` and `last` have gone to `locked` (or absent) and must be forgotten
   // by every cache before anything else is stored there.
-  constexpr void invalidate_now(input_address first, input_address last, int level, bool leaf_only) noexcept {
+  constexpr invalidated invalidate_now(input_address first, input_address last, int level, bool leaf_only) noexcept {
     policies.maintenance.before_invalidation();
-    policies.invalidation.add({first, last, level, leaf_only, invalidation_reason::removed});
-    policies.invalidation.complete();
+    invalidations_.add({first, last, level, leaf_only, invalidation_reason::removed});
+    return invalidations_.complete();
   }
 
-  // The end of every operation: hands the pending invalidation over, and, when tables were unlinked, sees it through
-  // and retires them. Gives whether an invalidation is now owed (the session completes it before it unlocks).
-  constexpr bool finish() noexcept {
-    if (!pending_) return false;
+  // The end of every operation: hands the pending invalidation over (the session completes it before it unlocks), and,
+  // when tables were unlinked, sees it through and retires them.
+  constexpr void finish() noexcept {
+    if (!pending_) return;
     pending_ = false;
     policies.maintenance.published();
     policies.maintenance.before_invalidation();
-    policies.invalidation.add(request_);
-    if (detached_.empty()) return true;
-    policies.invalidation.complete();
-    detached_.release(policies.memory, policies.reclaim, policies.tables);
-    return false;
+    invalidations_.add(request_);
+    if (!detached_.empty())
+      detached_.release(invalidations_.complete(), policies.memory, policies.reclaim, policies.tables);
   }
   // An invalid entry became valid.
   constexpr void installed() noexcept { installed_ = true; }
   // The end of an operation that made valid what was invalid, unless it was all there already.
-  constexpr bool finish_install(input_range range) noexcept {
+  constexpr void finish_install(input_range range) noexcept {
     if (Format::facts.caches_invalid && installed_)
       changed(range.first(), range.last(), -1, invalidation_reason::installed);
-    if (pending_) return finish();
-    if (installed_) policies.maintenance.published();
-    return false;
+    if (pending_) finish();
+    else if (installed_) policies.maintenance.published();
   }
 
   P& policies;
   table_address root;
 
  private:
+  invalidator<P>& invalidations_;
   invalidation_request request_{};
   bool pending_ = false;
   bool installed_ = false;

@@ -9,7 +9,8 @@
 // The lock lives outside. What the locking policy allows is what the session's type offers.
 #pragma once
 
-#include <utility>  // move
+#include <cstdint>  // uint8_t
+#include <utility>  // exchange, move
 
 #include <quire/table/concurrent/session.hpp>  // concurrent_session
 #include <quire/table/session.hpp>             // exclusive_session
@@ -25,7 +26,14 @@ class page_table {
   static_assert(has_invalidation<Policies>, "Policies::invalidation must be an invalidation_policy");
   static_assert(has_reclaim<Policies>, "Policies::reclaim must be a reclaim_policy for Policies::tables");
   static_assert(has_yield<Policies>, "Policies::yield must be a yield_policy");
+  static_assert(has_words<Policies>, "Policies::words must be a shared_words_policy");
   static_assert(has_locking<Policies>, "Policies::locking must be a locking_policy");
+  static_assert(has_sound_dirty_orders<Policies>,
+                "Policies::locking loses pages: without a lock a page must be made writable before it is marked, and "
+                "the log cleared before the pages are protected");
+  static_assert(has_reentrant_invalidation<Policies>,
+                "Policies::invalidation is entered by several sessions at once under locking::concurrent: it must say "
+                "that it may be (reentrant = true)");
   static_assert(has_update<Policies, Format>,
                 "Policies::update must break before it makes where the format needs it, and must not where faults "
                 "cannot be retried");
@@ -39,7 +47,7 @@ class page_table {
   page_table(const page_table&) = delete;
   page_table& operator=(const page_table&) = delete;
   constexpr page_table(page_table&& other) noexcept
-      : policies_(std::move(other.policies_)), root_(other.root_), alive_(std::exchange(other.alive_, false)) {}
+      : policies_(std::move(other.policies_)), root_(other.root_), stage_(std::exchange(other.stage_, none)) {}
   page_table& operator=(page_table&&) = delete;
   // Frees what is left, without yielding. Caller must: be the only one left, hardware included.
   constexpr ~page_table() {
@@ -49,30 +57,41 @@ class page_table {
 
   // Takes an empty root: root_table_bytes<Format>, aligned to that. Errors: no_memory.
   [[nodiscard]] constexpr result<void> create() noexcept {
-    if (alive_) return {};
+    if (stage_ != none) return {};
     const auto root = policies_.tables.take_root(root_table_bytes<Format>);
     if (!root) return root.error();
     QUIRE_EXPECTS(root->is_aligned(root_table_bytes<Format>));
     root_ = *root;
-    alive_ = true;
     policies_.maintenance.table_filled(root_, root_table_bytes<Format>);
+    policies_.words.store(stage_, open, order::release);
     return {};
+  }
+
+  // No session that begins from here on finds the root: its operations say no_root. How a table of locking::concurrent
+  // goes while others use it: close(); wait until the sections that are open now have been left (a grace period of the
+  // user's RCU, epoch_reclaim::wait_for_sections); take the root from every CPU; destroy(). Idempotent.
+  constexpr void close() noexcept {
+    // Release: what the caller did to the table is seen by whoever waits for the sections.
+    if (stage_ == open) policies_.words.store(stage_, closed, order::release);
   }
 
   // Gives back at most `most` tables, then says whether all are gone, the root too. Idempotent; resumable; the table
   // translates less and less meanwhile. Caller must: have taken the root from every CPU, invalidated its translations,
-  // and be sure that no software walker is left.
+  // and be sure that no software walker is left and that none begins (close()).
   constexpr bool destroy(std::size_t most) noexcept {
-    if (!alive_) return true;
+    if (stage_ == none) return true;
     if (!destroy_below<Format::shape.root_level>(root_, most)) return false;
-    alive_ = false;
+    policies_.words.store(stage_, none, order::relaxed);
     policies_.tables.give_back_root(root_, root_table_bytes<Format>);
     return true;
   }
 
-  // Where the hardware finds the root; no_root before create() and after destroy().
+  // Where the hardware finds the root; no_root before create() and after close() or destroy(). Relaxed: whoever may ask
+  // was told of the table after create(), and a section that is entered after close() was waited for sees it by the
+  // fence in enter().
   [[nodiscard]] constexpr result<table_address> root() const noexcept {
-    if (!alive_) return errc::no_root;
+    if (policies_.words.load(stage_, order::relaxed) != open) [[unlikely]]
+      return errc::no_root;
     return root_;
   }
   [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
@@ -104,6 +123,19 @@ class page_table {
   [[nodiscard]] constexpr auto concurrent(Section& section) noexcept {
     return concurrent_session<page_table, Section>{*this, section, reductions_};
   }
+  // Whatever the locking policy: the session that may change everything, and the one that may change single pages.
+  // `guard` is the lock, or the section.
+  template <class Guard>
+  [[nodiscard]] constexpr auto session(Guard& guard) noexcept {
+    if constexpr (concurrent_locking<locking>) return concurrent(guard);
+    else return exclusive(guard);
+  }
+  template <class Guard>
+    requires(locking::has_read_side || concurrent_locking<locking>)
+  [[nodiscard]] constexpr auto one_page_session(Guard& guard) noexcept {
+    if constexpr (concurrent_locking<locking>) return concurrent(guard);
+    else return shared(guard);
+  }
   // Gives back the tables that sessions of this section unlinked and that nobody can be inside any more; gives how many
   // still wait. For sections that have a collect(), as epoch_section.
   template <read_section Section>
@@ -132,9 +164,11 @@ class page_table {
     return true;
   }
 
+  static constexpr std::uint8_t none = 0, open = 1, closed = 2;
+
   Policies policies_;
   table_address root_{};
-  bool alive_ = false;
+  std::uint8_t stage_ = none;
   struct nothing {};
   [[no_unique_address]] std::conditional_t<concurrent_locking<locking>, reduction_count, nothing> reductions_{};
 };

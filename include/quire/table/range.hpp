@@ -42,4 +42,16 @@ template <pte_format Format>
   return input_range::sized(address.align_down(Format::shape.page_bytes()), Format::shape.page_bytes());
 }
 
+// The pages from the first to the last bit of a mask that is not 0 (bit b: the page b pages after `first`). Errors:
+// range_overflow.
+template <pte_format Format>
+[[nodiscard]] constexpr result<input_range> masked_range(input_address first, std::uint64_t mask) noexcept {
+  constexpr int bits = Format::shape.page_bits;
+  const auto low = static_cast<unsigned>(__builtin_ctzll(mask));
+  const auto high = 63 - static_cast<unsigned>(__builtin_clzll(mask));
+  const input_address from = first + (std::uint64_t{low} << bits);
+  if (from < first) return error{errc::range_overflow, -1, first.value};
+  return input_range::closed(from, first + ((std::uint64_t{high} + 1) << bits) - 1);
+}
+
 }  // namespace quire

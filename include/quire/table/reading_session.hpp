@@ -25,6 +25,16 @@ class reading_session {
     if (!root) return root.error();
     return translate_address<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
   }
+  // The payload of the marker at `address`. Errors: no_root, beyond_input; not_mapped where there is none.
+  [[nodiscard]] constexpr result<std::uint64_t> annotation(input_address address) noexcept {
+    const auto root = table_->root();
+    if (!root) return root.error();
+    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
+    const auto found = descend<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
+    if (format::kind_of(found.entry, found.level) != entry_kind::marker)
+      return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
+    return format::payload_of(found.entry);
+  }
   // Calls function(mapping) for every leaf that overlaps the range, in ascending order; a function that gives false
   // ends it with errc::stopped.
   template <class Function>

@@ -8,7 +8,7 @@
 #pragma once
 
 #include <cstddef>  // nullptr_t
-#include <utility>  // exchange
+#include <utility>  // declval
 
 #include <quire/table/annotate.hpp>         // annotate_range
 #include <quire/table/change.hpp>           // change_range
@@ -38,7 +38,8 @@ class exclusive_session : public reading_session<Table> {
  public:
   using format = typename Table::format;
 
-  constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept : base(table), lock_(lock), taken_(take) {
+  constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept
+      : base(table), lock_(lock), taken_(take), invalidations_(table.policies()) {
     if (taken_) lock_->lock();
   }
   exclusive_session(const exclusive_session&) = delete;
@@ -63,7 +64,7 @@ class exclusive_session : public reading_session<Table> {
         if (!replaced) return replaced;
       }
       const auto done = map_range(op, source, range, output, wanted, options);
-      if (done) owes_ = op.finish_install(range) || owes_;
+      if (done) op.finish_install(range);
       return done;
     });
   }
@@ -81,7 +82,7 @@ class exclusive_session : public reading_session<Table> {
       const auto settled = settle_ends(op, source, range, part);
       if (!settled) return settled.error();
       const unmap_result found = unmap_range(op, range, report);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return found;
     });
   }
@@ -100,7 +101,7 @@ class exclusive_session : public reading_session<Table> {
       const auto settled = settle_ends(op, source, range, part);
       if (!settled) return settled;
       discard_range(op, range);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return {};
     });
   }
@@ -125,7 +126,7 @@ class exclusive_session : public reading_session<Table> {
       const auto settled = settle_ends(op, source, range, part);
       if (!settled) return settled.error();
       const bool any = change_range(op, range, *change, invalidation_reason::reduced, report);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return any;
     });
   }
@@ -150,19 +151,15 @@ class exclusive_session : public reading_session<Table> {
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return false;
-    constexpr int bits = format::shape.page_bits;
-    const auto low = static_cast<unsigned>(__builtin_ctzll(mask));
-    const auto high = 63 - static_cast<unsigned>(__builtin_clzll(mask));
-    const input_address from = first + (std::uint64_t{low} << bits);
-    if (from < first) return error{errc::range_overflow, -1, first.value};
-    const input_range range = input_range::closed(from, first + ((std::uint64_t{high} + 1) << bits) - 1);
-    return with(range, [&](operation_type& op) -> result<bool> {
+    const auto range = masked_range<format>(first, mask);
+    if (!range) return range.error();
+    return with(*range, [&](operation_type& op) -> result<bool> {
       change_masked<operation_type, Report> visitor{
-          op, first, mask, format::write_protect, invalidation_reason::reduced, report};
+          op, {first, mask}, format::write_protect, invalidation_reason::reduced, report};
       static_cast<void>(
-          walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root, range, visitor));
+          walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root, *range, visitor));
       const bool any = op.any_change();
-      owes_ = op.finish() || owes_;
+      op.finish();
       return any;
     });
   }
@@ -183,8 +180,7 @@ class exclusive_session : public reading_session<Table> {
       const auto found = this->lookup(address);
       if (!found) return found.error();
       const nothing_reported none;
-      if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none))
-        owes_ = op.finish() || owes_;
+      if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none)) op.finish();
       else if (!found->attrs.allowed.contains(
                    rights))  // no leaf of this kind can have them: execution of device memory
         return error{errc::unsupported_attribute, static_cast<std::int8_t>(found->level), address.value};
@@ -213,7 +209,7 @@ class exclusive_session : public reading_session<Table> {
     static_assert(format::facts.has_dirty, "this format has no dirty bit: track writes by write_protect()");
     return with(range, [&](operation_type& op) -> result<bool> {
       const bool any = take_dirty(op, range, report, clear);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return any;
     });
   }
@@ -229,7 +225,7 @@ class exclusive_session : public reading_session<Table> {
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     return with(range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return done;
     });
   }
@@ -243,7 +239,7 @@ class exclusive_session : public reading_session<Table> {
   constexpr result<collapse_result> collapse(input_range range, int largest_level = 7) noexcept {
     return with(range, [&](operation_type& op) -> result<collapse_result> {
       const collapse_result made = collapse_range(op, range, largest_level);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return made;
     });
   }
@@ -251,7 +247,7 @@ class exclusive_session : public reading_session<Table> {
   constexpr result<std::size_t> prune(input_range range) noexcept {
     return with(range, [&](operation_type& op) -> result<std::size_t> {
       const std::size_t freed = prune_range(op, range);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return freed;
     });
   }
@@ -267,21 +263,9 @@ class exclusive_session : public reading_session<Table> {
   constexpr result<void> annotate(input_range range, std::uint64_t payload) noexcept {
     return annotate(range, payload, table_->policies().tables);
   }
-  // The payload of the marker at `address`; not_mapped where there is none.
-  [[nodiscard]] constexpr result<std::uint64_t> annotation(input_address address) noexcept {
-    return with(page_of<format>(address), [&](operation_type& op) -> result<std::uint64_t> {
-      const auto found = descend<format>(op.policies.memory, op.root, address);
-      if (format::kind_of(found.entry, found.level) != entry_kind::marker)
-        return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
-      return format::payload_of(found.entry);
-    });
-  }
 
   // Sees every invalidation through that this session owes.
-  constexpr void complete() noexcept {
-    if (!std::exchange(owes_, false)) return;
-    table_->policies().invalidation.complete();
-  }
+  constexpr void complete() noexcept { static_cast<void>(invalidations_.complete()); }
 
   // The lock-drop contract. When the yield policy or a contended lock asks for it, or `now`: complete the
   // invalidations, unlock, pause, refill() (top caches up; may sleep), lock. Gives whether the table still has its
@@ -312,7 +296,7 @@ class exclusive_session : public reading_session<Table> {
     const auto root = table_->root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table_->policies(), *root};
+    operation_type op{table_->policies(), *root, invalidations_};
     return body(op);
   }
   template <class Report>
@@ -320,7 +304,7 @@ class exclusive_session : public reading_session<Table> {
                                   Report& report) noexcept {
     return with(range, [&](operation_type& op) -> result<bool> {
       const bool any = change_range(op, range, change, why, report);
-      owes_ = op.finish() || owes_;
+      op.finish();
       return any;
     });
   }
@@ -334,13 +318,14 @@ class exclusive_session : public reading_session<Table> {
     if (!source.reserve(tables)) return error{errc::no_memory, -1, range.first().value};
     if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
     static_cast<void>(unmap_range(op, range, report));
-    if (op.finish()) table_->policies().invalidation.complete();
+    op.finish();
+    complete();
     return {};
   }
 
   Lock* lock_;
   bool taken_;
-  bool owes_ = false;
+  invalidator<policies_type> invalidations_;
 };
 
 }  // namespace quire

@@ -51,15 +51,19 @@ template <pte_format Format>
 // Makes the page leaf that translates `address` writable, and sets what the hardware would trap on if it were clear:
 // dirty, and accessed where the hardware does not set it itself.
 //
-// mark() runs once, after the leaf was found fit and before the exchange: under a lock that keeps the harvest out, an
-// observer that sees the write permission must already see the mark. The exchange has release order for that. A mark
-// without a grant (the entry was changed away meanwhile) over-reports, which is harmless. The compare-exchange expects
-// the whole entry, so an accessed bit that the hardware adds meanwhile is kept by going round again. The loser of a
-// race ends its own stale translation too, or it would fault forever.
+// mark() runs once, on the side of the exchange that the locking policy says.
+// - Before it, under a lock that keeps the harvest out: an observer that sees the write permission must already see the
+//   mark. The exchange has release order for that. A mark without a grant (the entry was changed away meanwhile)
+//   over-reports, which is harmless.
+// - After it, without a lock, and behind a full fence: a harvest that takes the mark sees the grant; and a mark() that
+//   asks whether the log is on sees that it was switched on, or whoever switched it on sees the grant
+//   (dirty/dirty_log.hpp).
+// The compare-exchange expects the whole entry, so an accessed bit that the hardware adds meanwhile is kept by going
+// round again. The loser of a race ends its own stale translation too, or it would fault forever.
 template <pte_format Format, class P, class Mark>
 [[nodiscard]] QUIRE_INLINE constexpr write_grant grant_write(P& policies, table_address root, input_address address,
                                                              Mark&& mark) noexcept {
-  constexpr bool mark_first = P::locking::fast_path_order == dirty_order::mark_then_grant;
+  constexpr bool mark_first = P::locking::dirty == dirty_order::mark_then_grant;
   using word = typename Format::word;
   const auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   word entry = found.entry;
@@ -76,7 +80,10 @@ template <pte_format Format, class P, class Mark>
     }
     if (policies.memory.template compare_exchange<word>(found.table, found.index, entry, writable_entry,
                                                         order::release)) [[likely]] {
-      if constexpr (!mark_first) mark();
+      if constexpr (!mark_first) {
+        policies.words.fence(order::seq_cst);
+        mark();
+      }
       policies.maintenance.published();
       detail::announce_locally<Format>(policies, address);
       return write_grant::granted;

@@ -23,12 +23,12 @@ struct split_result {
   input_address stopped_at{};
 };
 
-// A leaf and the subtree that is to take its place.
+// A leaf, and the entry that links the subtree which is to take its place.
 template <class Word>
 struct split_work {
   std::size_t index;
   Word entry;
-  table_address table;
+  Word link;
   int target;
 };
 
@@ -89,11 +89,12 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
   if constexpr (operation<Format, P>::breaks) {
     for (int k = 0; k < n; ++k) {
       const word seen = memory.template exchange<word>(table, work[k].index, Format::locked, order::acq_rel);
-      if (seen != work[k].entry) rewrite_subtree<Level>(op, work[k].table, seen, work[k].target);
+      if (seen != work[k].entry)
+        rewrite_subtree<Level>(op, Format::table_of(work[k].link, Level), seen, work[k].target);
     }
     op.invalidate_now(address(work[0].index), address(work[n - 1].index + 1) - 1, Level, true);
     for (int k = 0; k < n; ++k) {
-      last = Format::table(work[k].table, Level);
+      last = work[k].link;
       memory.template store<word>(table, work[k].index, last, order::release);
       if constexpr (Format::facts.caches_invalid)
         op.changed(address(work[k].index), address(work[k].index + 1) - 1, Level, invalidation_reason::installed);
@@ -101,12 +102,12 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
     op.policies.maintenance.published();
   } else {
     for (int k = 0; k < n; ++k) {
-      last = Format::table(work[k].table, Level);
+      last = work[k].link;
       word seen = work[k].entry;
       if (!hardware_may_write<Format>(seen)) memory.template store<word>(table, work[k].index, last, order::release);
       else
         while (!memory.template compare_exchange<word>(table, work[k].index, seen, last, order::acq_rel))
-          rewrite_subtree<Level>(op, work[k].table, seen, work[k].target);
+          rewrite_subtree<Level>(op, Format::table_of(last, Level), seen, work[k].target);
       op.changed(address(work[k].index), address(work[k].index + 1) - 1, Level, invalidation_reason::resized);
     }
   }
@@ -162,7 +163,7 @@ class split_leaves {
           if (n != 0) publish();
           return out_of_memory(run, i);
         }
-        work[n++] = {i, entry, build_subtree<Run::level>(op_, source_, entry, target), target};
+        work[n++] = {i, entry, build_subtree<Run::level>(op_, source_, entry, target).link(), target};
         ++result_.leaves;
         result_.tables += tables_to_split<format>(Run::level, target);
         if (target != target_ && !Run::passes_tables) {
@@ -268,7 +269,8 @@ class split_at_boundary {
     }
     if constexpr (Run::level > 0) {
       if (run.address(i) == boundary_) return run_stop<word>::done();
-      split_work<word> work{i, entry, build_subtree<Run::level>(op_, source_, entry, Run::level - 1), Run::level - 1};
+      split_work<word> work{i, entry, build_subtree<Run::level>(op_, source_, entry, Run::level - 1).link(),
+                            Run::level - 1};
       return run_stop<word>::made_table(i, publish_splits<Run::level>(op_, run.table, run.base, &work, 1));
     } else return run_stop<word>::done();
   }

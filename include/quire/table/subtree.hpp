@@ -4,7 +4,8 @@
 
 #include <cstddef>  // size_t
 
-#include <quire/table/entry.hpp>  // fill_entries
+#include <quire/table/entry.hpp>         // fill_entries
+#include <quire/table/filled_table.hpp>  // filled_table
 
 namespace quire {
 
@@ -26,8 +27,9 @@ namespace detail {
 // are written again (the hardware touched the original meanwhile). The table's entries translate `leaf` of level Level
 // + 1.
 template <pte_format Format, int Level, bool Fresh, class Memory, class Maintenance, class Source>
-constexpr void write_subtree(Memory& memory, Maintenance& maintenance, Source& source, table_address table,
-                             typename Format::word leaf, int target) noexcept {
+constexpr filled_table<Format, Level> write_subtree(Memory& memory, Maintenance& maintenance, Source& source,
+                                                    table_address table, typename Format::word leaf,
+                                                    int target) noexcept {
   using word = typename Format::word;
   const word child = Format::child(leaf, Level + 1);
   const word step = Format::step(Level, 0);
@@ -40,16 +42,15 @@ constexpr void write_subtree(Memory& memory, Maintenance& maintenance, Source& s
           QUIRE_EXPECTS(taken.has_value());  // reserved by the caller
           below = *taken;
         } else below = Format::table_of(memory.template load<word>(table, i, order::relaxed), Level);
-        write_subtree<Format, Level - 1, Fresh>(memory, maintenance, source, below, static_cast<word>(child + i * step),
-                                                target);
-        if constexpr (Fresh) memory.template store<word>(table, i, Format::table(below, Level), order::relaxed);
+        const auto filled = write_subtree<Format, Level - 1, Fresh>(memory, maintenance, source, below,
+                                                                    static_cast<word>(child + i * step), target);
+        if constexpr (Fresh) memory.template store<word>(table, i, filled.link(), order::relaxed);
       }
-      maintenance.table_filled(table, table_bytes<Format>(Level));
-      return;
+      return {maintenance, table};
     }
   }
   fill_entries<Format>(memory, table, 0, Format::shape.entries(Level), child, step);
-  maintenance.table_filled(table, table_bytes<Format>(Level));
+  return {maintenance, table};
 }
 
 }  // namespace detail
@@ -57,13 +58,12 @@ constexpr void write_subtree(Memory& memory, Maintenance& maintenance, Source& s
 // A table, with everything below it, that translates as the single leaf `leaf` of `Level` does, in leaves of `target`.
 // Requires: tables_to_split(Level, target) tables reserved at `source`.
 template <int Level, pte_format Format, class P, class Source>
-[[nodiscard]] constexpr table_address build_subtree(operation<Format, P>& op, Source& source,
-                                                    typename Format::word leaf, int target) noexcept {
+[[nodiscard]] constexpr filled_table<Format, Level - 1> build_subtree(operation<Format, P>& op, Source& source,
+                                                                      typename Format::word leaf, int target) noexcept {
   const auto table = source.take(table_contents::any);
   QUIRE_EXPECTS(table.has_value());
-  detail::write_subtree<Format, Level - 1, true>(op.policies.memory, op.policies.maintenance, source, *table, leaf,
-                                                 target);
-  return *table;
+  return detail::write_subtree<Format, Level - 1, true>(op.policies.memory, op.policies.maintenance, source, *table,
+                                                        leaf, target);
 }
 
 // Writes the leaves of such a subtree again from `leaf`, before it is published.
@@ -71,8 +71,8 @@ template <int Level, pte_format Format, class P>
 constexpr void rewrite_subtree(operation<Format, P>& op, table_address table, typename Format::word leaf,
                                int target) noexcept {
   no_tables none;
-  detail::write_subtree<Format, Level - 1, false>(op.policies.memory, op.policies.maintenance, none, table, leaf,
-                                                  target);
+  static_cast<void>(detail::write_subtree<Format, Level - 1, false>(op.policies.memory, op.policies.maintenance, none,
+                                                                    table, leaf, target));
 }
 
 // Gives such a subtree back that was never published.

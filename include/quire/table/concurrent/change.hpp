@@ -8,20 +8,20 @@
 
 #include <cstddef>  // size_t
 
-#include <quire/table/change.hpp>                // nothing_reported
+#include <quire/table/change.hpp>                // every_page
 #include <quire/table/concurrent/operation.hpp>  // concurrent_operation
 
 namespace quire::detail {
 
-template <class Operation, class Report>
+template <class Operation, class Report, class Pages>
 class concurrent_change {
   using format = typename Operation::format;
   using word = typename format::word;
 
  public:
-  constexpr concurrent_change(Operation& op, const entry_change<word>& change, invalidation_reason why,
-                              Report& report) noexcept
-      : op_(op), change_(change), why_(why), report_(report) {}
+  constexpr concurrent_change(Operation& op, const entry_change<word>& change, invalidation_reason why, Report& report,
+                              const Pages& pages) noexcept
+      : op_(op), change_(change), why_(why), report_(report), pages_(pages) {}
 
   bool any = false;
   bool found_as_wanted = false;  // some leaf needed no change
@@ -38,11 +38,13 @@ class concurrent_change {
         if constexpr (has_groups<format>) {
           const entry_span span = group_span<format>(entry, Run::level, i);
           if (span.first != span.last) {
-            if (!change_group(run, span)) return run_stop<word>::retry(span.first);
+            if (pages_.any(run.address(span.first), run.address(span.last + 1) - 1) && !change_group(run, span))
+              return run_stop<word>::retry(span.first);
             i = span.last;
             break;
           }
         }
+        if (!pages_.any(run.address(i), run.address(i + 1) - 1)) break;
         const word after = change_(entry);
         if (after == entry) {
           found_as_wanted = true;
@@ -102,18 +104,19 @@ class concurrent_change {
   entry_change<word> change_;
   invalidation_reason why_;
   Report& report_;
+  Pages pages_;
 };
 
 }  // namespace quire::detail
 
 namespace quire {
 
-// Changes every leaf that overlaps the range, whole leaves. Gives whether any changed.
-template <class Operation, class Section, class Report>
+// Changes every leaf that overlaps `pages` of the range, whole leaves. Gives whether any changed.
+template <class Operation, class Section, class Report, class Pages = every_page>
 constexpr bool change_concurrently(Operation& op, Section& section, input_range range,
                                    const entry_change<typename Operation::word>& change, invalidation_reason why,
-                                   Report& report) noexcept {
-  detail::concurrent_change<Operation, Report> visitor{op, change, why, report};
+                                   Report& report, const Pages& pages = {}) noexcept {
+  detail::concurrent_change<Operation, Report, Pages> visitor{op, change, why, report, pages};
   static_cast<void>(concurrent_walk<walk_flags{walk_flag::leaf}>(op, section, range, visitor));
   if (why == invalidation_reason::reduced && visitor.found_as_wanted && op.others_reduce()) {
     op.reduces();

@@ -45,8 +45,7 @@ class concurrent_collapse {
       return errc::none;
     }
     const word now = Prune ? word{0} : *whole<level - 1>(table);
-    op_.invalidate_now(at.address, last, -1, false);
-    op_.unlinked(table);
+    op_.unlinked(op_.invalidate_now(at.address, last, -1, false), table);
     op_.store(at.table, at.index, now);
     op_.policies.maintenance.published();
     if constexpr (!Prune && format::facts.caches_invalid)

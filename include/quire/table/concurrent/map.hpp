@@ -132,9 +132,9 @@ class concurrent_map : commit_map<Operation, Source> {
       if (!whole && !source_.reserve(1)) return errc::no_memory;
       const auto child = source_.take(whole ? table_contents::any : table_contents::zeroed);
       QUIRE_EXPECTS(child.has_value());
-      if (whole) this->template fill<Run::level - 1>(*child, run.address(i));
-      else op_.policies.maintenance.table_filled(*child, table_bytes<format>(Run::level - 1));
-      made = format::table(*child, Run::level);
+      made = (whole ? this->template fill<Run::level - 1>(*child, run.address(i))
+                    : filled_table<format, Run::level - 1>{op_.policies.maintenance, *child})
+                 .link();
       const errc said = install(run.table, i, made);
       if (said != errc::none)
         give_back_subtree<format, Run::level>(op_.policies.memory, source_, *child, whole ? target : Run::level - 1);

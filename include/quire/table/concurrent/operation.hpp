@@ -53,7 +53,6 @@ struct reduction_count {
 struct concurrent_debt {
   table_list unlinked;
   bool counted = false;  // in reduction_count
-  bool owes = false;     // an invalidation was added and is not complete
 };
 
 template <pte_format Format, class P>
@@ -65,8 +64,9 @@ class concurrent_operation : public operation<Format, P> {
   using word = typename Format::word;
   using base::policies;
 
-  constexpr concurrent_operation(P& p, table_address r, concurrent_debt& debt, reduction_count& reductions) noexcept
-      : base(p, r), debt_(debt), reductions_(reductions) {}
+  constexpr concurrent_operation(P& p, table_address r, invalidator<P>& session, concurrent_debt& debt,
+                                 reduction_count& reductions) noexcept
+      : base(p, r, session), debt_(debt), reductions_(reductions) {}
 
   // Makes this operation the owner of entry `i` if it still reads `seen`, a leaf or a table; else `seen` becomes what
   // it reads. Acquire: what the last writer of the entry did is over. Release: what this operation did before is not
@@ -93,25 +93,21 @@ class concurrent_operation : public operation<Format, P> {
   constexpr void reduces() noexcept {
     if (debt_.counted) return;
     debt_.counted = true;
-    atomic::fetch_add(&reductions_.sessions, std::uint64_t{1}, order::relaxed);
+    policies.words.fetch_add(reductions_.sessions, std::uint64_t{1}, order::relaxed);
   }
   // Whether another session has taken something away that a cache may still hold. Asked after an entry was found
   // changed. The fence: a compare-exchange that failed has read it relaxed. Acquire: a session that is no longer
   // counted has completed its invalidation.
   [[nodiscard]] constexpr bool others_reduce() const noexcept {
-    atomic::fence(order::acquire);
-    return atomic::load(&reductions_.sessions, order::acquire) != (debt_.counted ? 1 : 0);
+    policies.words.fence(order::acquire);
+    return policies.words.load(reductions_.sessions, order::acquire) != (debt_.counted ? 1 : 0);
   }
 
-  // A table all of whose entries are locked and to which nothing leads any more.
-  constexpr void unlinked(table_address table) noexcept {
+  // A table all of whose entries are locked, and into which neither an entry nor the hardware leads any more.
+  constexpr void unlinked(invalidated, table_address table) noexcept {
     table_links<Format, decltype(P::memory)> links{policies.memory};
     debt_.unlinked.push(links, table);
   }
-
-  // The end of every operation: hands the invalidation over; the session completes it.
-  constexpr void finish() noexcept { debt_.owes = base::finish() || debt_.owes; }
-  constexpr void finish_install(input_range range) noexcept { debt_.owes = base::finish_install(range) || debt_.owes; }
 
  private:
   concurrent_debt& debt_;

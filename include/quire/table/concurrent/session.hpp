@@ -18,6 +18,7 @@
 #include <utility>  // exchange
 
 #include <quire/table/change.hpp>               // nothing_reported
+#include <quire/table/concurrent/annotate.hpp>  // annotate_concurrently
 #include <quire/table/concurrent/change.hpp>    // change_concurrently
 #include <quire/table/concurrent/collapse.hpp>  // collapse_concurrently
 #include <quire/table/concurrent/map.hpp>       // map_concurrently
@@ -39,7 +40,7 @@ class concurrent_session : public page_session<Table> {
   using format = typename Table::format;
 
   constexpr concurrent_session(Table& table, Section& section, reduction_count& reductions) noexcept
-      : base(table), section_(section), reductions_(reductions) {
+      : base(table), section_(section), reductions_(reductions), invalidations_(table.policies()) {
     section_.enter();
   }
   concurrent_session(const concurrent_session&) = delete;
@@ -82,6 +83,24 @@ class concurrent_session : public page_session<Table> {
     });
   }
 
+  // As unmap, and says nothing. Unlike the discard of a session that is alone it reads the tables that go: whoever is
+  // inside one must fail at its next entry.
+  constexpr result<void> discard(input_range range) noexcept {
+    const auto found = unmap(range);
+    if (!found) return found.error();
+    return {};
+  }
+  // Writes a marker with `payload` (facts.marker_bits bits) over every page of a range in which nothing is mapped;
+  // unmap takes it away. Errors: unsupported_attribute for a payload that does not fit; with the first page that is not
+  // annotated already_mapped, marked, no_memory.
+  template <table_source Source>
+  constexpr result<void> annotate(input_range range, std::uint64_t payload, Source& source) noexcept {
+    if (payload >> format::facts.marker_bits != 0) return error{errc::unsupported_attribute, -1, range.first().value};
+    return with(range, [&](operation_type& op) -> result<void> {
+      return annotate_concurrently(op, section_, source, range, payload);
+    });
+  }
+
   // Gives every leaf that overlaps the range exactly these rights, whole leaves. Taking the write permission away takes
   // may_write with it. Gives whether anything changed. Errors: unsupported_attribute. A leaf that cannot have these
   // rights (execution of device memory) stays as it is.
@@ -102,6 +121,19 @@ class concurrent_session : public page_session<Table> {
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     return changing(range, format::write_protect, invalidation_reason::reduced, report);
   }
+  // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
+  // protected whole.
+  template <class Report = const nothing_reported>
+  constexpr result<bool> write_protect(input_address first, std::uint64_t mask, Report& report = ignore) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    if (mask == 0) return false;
+    const auto range = masked_range<format>(first, mask);
+    if (!range) return range.error();
+    return changing(*range, format::write_protect, invalidation_reason::reduced, report,
+                    masked_pages<format>{first, mask});
+  }
   // Gives the write permission back to every leaf in the range that has may_write.
   constexpr result<bool> restore_write(input_range range) noexcept {
     return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
@@ -115,10 +147,20 @@ class concurrent_session : public page_session<Table> {
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     return changing(range, format::clear_accessed, invalidation_reason::reduced, ignore);
   }
-  // Makes every dirty leaf in the range clean; report(address, bytes) for each.
+  // Calls report(address, bytes) for every dirty leaf (a group: all of it), and makes it clean if `clear`.
   template <class Report>
-  constexpr result<bool> read_and_clear_dirty(input_range range, Report&& report) noexcept {
+  constexpr result<bool> read_and_clear_dirty(input_range range, Report&& report, bool clear = true) noexcept {
     static_assert(format::facts.has_dirty, "this format has no dirty bit: track writes by write_protect()");
+    if (!clear) {
+      bool any = false;
+      const auto read = this->for_each_mapping(range, [&](const mapping& leaf) {
+        if (!leaf.attrs.dirty) return;
+        any = true;
+        report(leaf.input, leaf.bytes);
+      });
+      if (!read) return read.error();
+      return any;
+    }
     return changing(range, format::make_clean, invalidation_reason::reduced, report);
   }
 
@@ -156,10 +198,10 @@ class concurrent_session : public page_session<Table> {
 
   // Sees every invalidation through that this session owes.
   constexpr void complete() noexcept {
-    if (std::exchange(debt_.owes, false)) table_->policies().invalidation.complete();
+    static_cast<void>(invalidations_.complete());
     // Release: whoever finds this session no longer counted finds its invalidation complete.
     if (std::exchange(debt_.counted, false))
-      atomic::fetch_add(&reductions_.sessions, ~std::uint64_t{0}, order::release);
+      table_->policies().words.fetch_add(reductions_.sessions, ~std::uint64_t{0}, order::release);
   }
   // Lets go of the section for a moment: what was retired may be given back, and nothing that was read before is to be
   // relied on. Gives whether the table still has its root.
@@ -187,14 +229,14 @@ class concurrent_session : public page_session<Table> {
     const auto root = table_->root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table_->policies(), *root, debt_, reductions_};
+    operation_type op{table_->policies(), *root, invalidations_, debt_, reductions_};
     return body(op);
   }
-  template <class Report>
+  template <class Report, class Pages = every_page>
   constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
-                                  Report& report) noexcept {
+                                  Report& report, const Pages& pages = {}) noexcept {
     return with(range, [&](operation_type& op) -> result<bool> {
-      const bool any = change_concurrently(op, section_, range, change, why, report);
+      const bool any = change_concurrently(op, section_, range, change, why, report, pages);
       op.finish();
       return any;
     });
@@ -207,6 +249,7 @@ class concurrent_session : public page_session<Table> {
 
   Section& section_;
   reduction_count& reductions_;
+  invalidator<policies_type> invalidations_;
   concurrent_debt debt_{};
 };
 

@@ -62,12 +62,12 @@ class concurrent_split {
           result_.stopped_at = run.address(i);
           return stop(run_stop<word>::failed(i, errc::no_memory));
         }
-        const table_address table = build_subtree<Run::level>(op_, source_, entry, target);
-        if (!own(run, i, entry, table, target)) {
-          give_back_subtree<format, Run::level>(memory, source_, table, target);
+        const auto subtree = build_subtree<Run::level>(op_, source_, entry, target);
+        if (!own(run, i, entry, subtree.address(), target)) {
+          give_back_subtree<format, Run::level>(memory, source_, subtree.address(), target);
           return stop(run_stop<word>::retry(i));
         }
-        work[n++] = {i, entry, table, target};
+        work[n++] = {i, entry, subtree.link(), target};
         ++result_.leaves;
         result_.tables += tables_to_split<format>(Run::level, target);
         if (target != target_ && !Run::passes_tables) {
@@ -92,13 +92,13 @@ class concurrent_split {
     return true;
   }
   template <class Run>
-  constexpr word publish(const Run& run, const split_work<word>* work, int& n) noexcept {
+  constexpr word publish(const Run& run, split_work<word>* work, int& n) noexcept {
     if (n == 0) return 0;
     const input_address first = run.address(work[0].index), last = run.address(work[n - 1].index + 1) - 1;
     op_.invalidate_now(first, last, Run::level, true);
     word made = 0;
     for (int k = 0; k < n; ++k) {
-      made = format::table(work[k].table, Run::level);
+      made = work[k].link;
       op_.store(run.table, work[k].index, made);
     }
     op_.policies.maintenance.published();

@@ -84,8 +84,7 @@ class concurrent_unmap {
     if (!op_.lock(at.table, at.index, entry)) return errc::busy;
     const table_address table = format::table_of(at.entry, Position::level);
     freeze<Position::level - 1>(table, at.address);
-    op_.invalidate_now(at.address, last, -1, false);
-    unlink<Position::level - 1>(table);
+    unlink<Position::level - 1>(op_.invalidate_now(at.address, last, -1, false), table);
     op_.store(at.table, at.index, word{0});
     return errc::none;
   }
@@ -119,16 +118,16 @@ class concurrent_unmap {
   }
   // Puts a frozen table, and those below it, on the list of those to be retired.
   template <int Level>
-  constexpr void unlink(table_address table) noexcept {
+  constexpr void unlink(invalidated done, table_address table) noexcept {
     if constexpr (Level > 0) {
       for (std::size_t i = 0; i < format::shape.entries(Level); ++i) {
         const word locked = op_.policies.memory.template load<word>(table, i, order::relaxed);
         if (locked == format::locked) continue;
         const word was = format::unlock(locked);
-        if (format::kind_of(was, Level) == entry_kind::table) unlink<Level - 1>(format::table_of(was, Level));
+        if (format::kind_of(was, Level) == entry_kind::table) unlink<Level - 1>(done, format::table_of(was, Level));
       }
     }
-    op_.unlinked(table);
+    op_.unlinked(done, table);
   }
   // Notes the locked leaf of entries `span`.
   template <int Level>

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Where the operations of one session announce what they changed, and what it is a proof of that they did.
+#pragma once
+
+#include <type_traits>  // remove_reference_t
+
+#include <quire/policy/policies.hpp>  // policies
+
+namespace quire {
+
+// Says that every invalidation that its session had added is complete. Tables are retired for one of these only: no
+// walker of the hardware and no translation cache leads into them any more.
+class invalidated {
+ private:
+  template <class P>
+  friend class invalidator;
+  constexpr invalidated() noexcept = default;
+};
+
+// What a session knows of the invalidation policy: what it has added, and whether that is complete.
+template <class P>
+class invalidator {
+ public:
+  constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
+  invalidator(const invalidator&) = delete;
+  invalidator& operator=(const invalidator&) = delete;
+
+  // Whoever calls has told maintenance.before_invalidation() since the change.
+  constexpr void add(const invalidation_request& request) noexcept {
+    owed_ = true;
+    to_.add(request);
+  }
+  constexpr invalidated complete() noexcept {
+    if (owed_) {
+      owed_ = false;
+      to_.complete();
+    }
+    return {};
+  }
+
+ private:
+  typename session_part<std::remove_reference_t<decltype(P::invalidation)>>::type to_;
+  bool owed_ = false;
+};
+
+}  // namespace quire
