@@ -80,6 +80,7 @@ set(quire_hosted_headers
     include/quire/check/break_before_make.hpp
     include/quire/check/explored.hpp
     include/quire/check/explored_machine.hpp
+    include/quire/check/explored_sections.hpp
     include/quire/check/explorer.hpp
     include/quire/check/fiber.hpp
     include/quire/check/flat_model.hpp

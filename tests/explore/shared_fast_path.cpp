@@ -31,7 +31,12 @@ struct guest {
   static constexpr std::uint64_t pages = 2;
 
   explicit guest(trace& r)
-      : run(r), machine({.units = 8, .cpus = 4}), lock(r), sink({&log, pages}, r), table({machine, r}) {
+      : run(r),
+        machine({.units = 8, .cpus = 4}),
+        state(machine, r),
+        lock(r),
+        sink({&log, pages}, r),
+        table({machine, r, state}) {
     const bool made = table.create().has_value();
     auto session = table.exclusive(lock);
     const auto mapped = session.map(
@@ -51,7 +56,7 @@ struct guest {
   // One store of the guest, faults included.
   void write(std::uint64_t page) {
     explored_cpu<F> cpu{machine, run};
-    while (!cpu.access(at(page).value, access_type::write, [&] { ++source[page]; }).ok())
+    while (!cpu.access(at(page).value, access_type::write, [&](quire::output_address) { ++source[page]; }).ok())
       if (grant(page) > write_grant::already) return run.fail("the fast path gave up");
   }
   // Log and protection in one critical section; then what was marked is copied.
@@ -74,15 +79,6 @@ struct guest {
       table.policies().invalidation.complete();
     }
     copy(marked);
-  }
-  void write_unlocked(std::uint64_t page, quire::dirty_order order) {
-    explored_cpu<F> cpu{machine, run};
-    while (!cpu.access(at(page).value, access_type::write, [&] { ++source[page]; }).ok()) {
-      if (order == quire::dirty_order::mark_then_grant) sink.mark(page);
-      change(page, [](auto entry) { return F::make_writable(entry); });
-      table.policies().invalidation.local({at(page), at(page + 1) - 1, 0, true, quire::invalidation_reason::relaxed});
-      if (order == quire::dirty_order::grant_then_mark) sink.mark(page);
-    }
   }
   void copy(std::uint64_t marked) {
     for (std::uint64_t page = 0; page < pages; ++page) {
@@ -112,6 +108,7 @@ struct guest {
 
   trace& run;
   quire::check::machine<F> machine;
+  explored_state<F> state;
   explored_rw_lock lock;
   std::uint64_t log = 0;
   explored_sink<quire::dirty_bitmap> sink;
@@ -309,23 +306,4 @@ TEST_CASE("a harvest that leaves something out loses a page") {
     CHECK(found.finding.find("stale_translation") != std::string::npos);
     CHECK(lost);
   }
-}
-
-// The table of four orders, the harvest that clears first: with no lock at all one of the two loses a page.
-TEST_CASE("without a lock, marked first, a page is lost") {
-  const auto body = [](quire::dirty_order order) {
-    return scenario<software_only>(
-        [order](auto& g, trace& run) {
-          run.add("guest", [&g, order] { g.write_unlocked(0, order); });
-          run.add("harvest", [&g] { g.harvest_unlocked(); });
-        },
-        [](auto& g) { return g.lost_writes(); });
-  };
-  const program lossy = body(quire::dirty_order::mark_then_grant);
-  const auto found = timed("mark, grant", lossy);
-  CHECK(found.finding == "page 0: 1 writes lost ");
-  const std::string small = shrink(lossy, found.schedule);
-  CHECK(replay(lossy, small).finding == found.finding);
-  CHECK(replay(lossy, small).switches <= 3);
-  QUIRE_ALL_ORDERS("grant, mark", body(quire::dirty_order::grant_then_mark));
 }

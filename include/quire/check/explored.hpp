@@ -8,14 +8,15 @@
 //   explored_tables         the table source, as one thing
 //   explored_invalidation   the translation caches of all CPUs, or of the calling one
 //   explored_reclaim        the list of retired tables, as one thing
+//   explored_words          counters and flags: epochs, sequences, whether a log is on, whether a table is open
 //
-// Not seen, because the library reaches them without a policy: the invalidation_sequence and the enabled flag of a
-// dirty_log; page_table's own root.
+// Fences do nothing here, for the memory is sequentially consistent (trace.hpp).
 #pragma once
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 #include <limits>   // numeric_limits
+#include <vector>   // vector
 
 #include <quire/check/trace.hpp>          // trace
 #include <quire/dirty/sink.hpp>           // harvestable_sink
@@ -23,6 +24,7 @@
 #include <quire/policy/locking.hpp>       // shared_lockable
 #include <quire/policy/memory.hpp>        // memory_policy
 #include <quire/policy/reclaim.hpp>       // reclaim_policy
+#include <quire/policy/shared_words.hpp>  // shared_words_policy
 #include <quire/policy/table_source.hpp>  // root_source
 
 namespace quire::check {
@@ -41,13 +43,33 @@ template <class Word>
 // What the guest keeps in a page.
 [[nodiscard]] constexpr shared_object page_object(std::uint64_t page) noexcept { return {"page", page}; }
 
+// Counts writes: whoever waits for something to change looks again after somebody else's next one (trace::wait_until).
+class write_clock {
+ public:
+  void tick(unsigned thread) noexcept {
+    ++all_;
+    if (thread < most_threads) ++own_[thread];
+  }
+  [[nodiscard]] std::uint64_t by_others(unsigned thread) const noexcept {
+    return all_ - (thread < most_threads ? own_[thread] : 0);
+  }
+
+ private:
+  std::uint64_t all_ = 0;
+  std::uint64_t own_[most_threads]{};
+};
+[[nodiscard]] constexpr shared_object every_entry() noexcept {
+  return {"entry", 0, std::numeric_limits<std::uint64_t>::max()};
+}
+
 // A compare-exchange that will fail is a write, too: whether it does is known only when it happens. No run capability:
 // plain words cannot be seen one by one. Wrap an observed_memory with this, not the other way round: then the observer
 // is told at the moment of the access.
 template <class Base>
 class explored_memory {
  public:
-  explored_memory(Base base, trace& run) noexcept : base_(base), run_(&run) {}
+  explored_memory(Base base, trace& run, write_clock* clock = nullptr) noexcept
+      : base_(base), run_(&run), clock_(clock) {}
 
   template <class Word>
   [[nodiscard]] Word load(table_address t, std::size_t i, order o) const noexcept {
@@ -58,31 +80,41 @@ class explored_memory {
   void store(table_address t, std::size_t i, Word w, order o) const noexcept {
     run_->write(entry_object<Word>(t, i));
     base_.template store<Word>(t, i, w, o);
+    written();
   }
   template <class Word>
   Word exchange(table_address t, std::size_t i, Word w, order o) const noexcept {
     run_->write(entry_object<Word>(t, i));
+    written();
     return base_.template exchange<Word>(t, i, w, o);
   }
   template <class Word>
   [[nodiscard]] bool compare_exchange(table_address t, std::size_t i, Word& e, Word w, order o) const noexcept {
     run_->write(entry_object<Word>(t, i));
-    return base_.template compare_exchange<Word>(t, i, e, w, o);
+    const bool done = base_.template compare_exchange<Word>(t, i, e, w, o);
+    if (done) written();
+    return done;
   }
   template <class Word>
   Word fetch_and(table_address t, std::size_t i, Word w, order o) const noexcept {
     run_->write(entry_object<Word>(t, i));
+    written();
     return base_.template fetch_and<Word>(t, i, w, o);
   }
   template <class Word>
   Word fetch_or(table_address t, std::size_t i, Word w, order o) const noexcept {
     run_->write(entry_object<Word>(t, i));
+    written();
     return base_.template fetch_or<Word>(t, i, w, o);
   }
 
  private:
+  void written() const noexcept {
+    if (clock_ != nullptr) clock_->tick(run_->current());
+  }
   Base base_;
   trace* run_;
+  write_clock* clock_;
 };
 
 // Neither side is preferred. Caller must: unlock what it holds; anything else is a finding.
@@ -231,6 +263,62 @@ class explored_reclaim {
   trace* run_;
 };
 
+// Words are numbered as they are met, within a group of words that a thread may wait for.
+class explored_words {
+ public:
+  struct group {
+    const char* name;
+    write_clock clock{};
+    std::vector<const void*> known{};
+
+    [[nodiscard]] shared_object all() const noexcept { return {name, 0, std::numeric_limits<std::uint64_t>::max()}; }
+  };
+  explored_words(trace& run, group& of) noexcept : run_(&run), group_(&of) {}
+
+  template <class T>
+  [[nodiscard]] T load(const T& from, order) const noexcept {
+    run_->read(object_of(&from));
+    return from;
+  }
+  template <class T>
+  void store(T& to, T value, order) const noexcept {
+    run_->write(object_of(&to));
+    to = value;
+    group_->clock.tick(run_->current());
+  }
+  template <class T>
+  T fetch_add(T& at, T amount, order) const noexcept {
+    run_->write(object_of(&at));
+    group_->clock.tick(run_->current());
+    const T before = at;
+    at = static_cast<T>(at + amount);
+    return before;
+  }
+  template <class T>
+  [[nodiscard]] bool compare_exchange(T& at, T& expected, T desired, order) const noexcept {
+    run_->write(object_of(&at));
+    if (at != expected) {
+      expected = at;
+      return false;
+    }
+    at = desired;
+    group_->clock.tick(run_->current());
+    return true;
+  }
+  void fence(order) const noexcept {}
+
+ private:
+  [[nodiscard]] shared_object object_of(const void* word) const {
+    std::uint64_t number = 0;
+    while (number < group_->known.size() && group_->known[number] != word) ++number;
+    if (number == group_->known.size()) group_->known.push_back(word);
+    return {group_->name, number};
+  }
+  trace* run_;
+  group* group_;
+};
+
+static_assert(shared_words_policy<explored_words>);
 static_assert(shared_lockable<explored_rw_lock> && harvestable_sink<explored_sink<dirty_bitmap>>);
 static_assert(dirty_sink<explored_sink<no_sink>> && !harvestable_sink<explored_sink<no_sink>>);
 static_assert(memory_policy<explored_memory<direct_memory>, std::uint64_t>);

@@ -131,6 +131,14 @@ class concurrent_install {
       : session_(session), plan_(plan), cache_(cache), stale_(stale), granted_(granted) {}
 
   [[nodiscard]] result<fault_report> operator()() noexcept {
+    const auto done = install();
+    // Another may have done it all, and his invalidation may not have reached this CPU: it would fault again.
+    if (done && done->outcome == fault_outcome::fixed) session_.forget_locally(plan_.address);
+    return done;
+  }
+
+ private:
+  [[nodiscard]] result<fault_report> install() noexcept {
     auto found = session_.lookup(plan_.address);
     if (!found && found.error().code == errc::busy) return retry();
     if (found && plan_.too_large(*found)) {
@@ -149,8 +157,6 @@ class concurrent_install {
     }
     return make();
   }
-
- private:
   [[nodiscard]] fault_report retry() noexcept {
     report_.outcome = fault_outcome::retry;
     return report_;

@@ -85,11 +85,16 @@ class basic_epoch_reclaim {
     if (words_.compare_exchange(epoch_, now, now + 1, order::acq_rel)) return now + 1;
     return now;
   }
-  // Returns when every section that is open now has been left; pause() in between. Caller must: be in none.
+  // Returns when every section that is open now has been left; pause() while one holds it up. Caller must: be in none.
   template <class Pause>
   void wait_for_sections(Pause&& pause) noexcept {
     words_.fence(order::seq_cst);  // what the caller did before is seen by every section that is not waited for
-    for (const std::uint64_t wanted = epoch() + 2; advance() < wanted;) pause();
+    std::uint64_t now = epoch();
+    for (const std::uint64_t wanted = now + 2; now < wanted;) {
+      const std::uint64_t next = advance();
+      if (next == now) pause();
+      now = next;
+    }
   }
 
  private:

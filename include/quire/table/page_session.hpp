@@ -38,6 +38,13 @@ class page_session : public reading_session<Table> {
     return age_page<format>(table_->policies(), *root, address);
   }
 
+  // Makes the calling CPU forget what it has cached of the page, "not mapped" as well: for whoever found done what he
+  // came to do, while another's invalidation may still be on its way.
+  constexpr void forget_locally(input_address address) noexcept {
+    const input_range page = page_of<format>(address);
+    table_->policies().invalidation.local({page.first(), page.last(), -1, false, invalidation_reason::installed});
+  }
+
  protected:
   using base::table_;
   constexpr explicit page_session(Table& table) noexcept : base(table) {}
