@@ -15,7 +15,7 @@ namespace {
 
 void explore_all(const scenarios& all) {
   for (const scenario& one : all) {
-    const explored_scenario found = explore_scenario(one, {.most_traces = scaled(10'000), .most_bounded = 1});
+    const explored_scenario found = explore_scenario(one, {.most_traces = scaled(5'000), .preemptions = 2, .most_bounded = 30'000});
     INFO(one.name << "\n" << found.wrong);
     CHECK(found.wrong.empty());
     CHECK(found.traces != 0);
@@ -49,10 +49,10 @@ TEST_CASE("an order that loses a page shrinks to a few turns, and can be played 
   }
 }
 
-TEST_CASE("dirty logging in sections, software sets the bits") {
+TEST_CASE("dirty logging in sections where software sets the bits") {
   explore_all(logging_scenarios<software_only, in_sections<software_only>>("software"));
 }
-TEST_CASE("dirty logging in sections, the hardware sets the bits") {
+TEST_CASE("dirty logging in sections where the hardware sets the bits") {
   explore_all(logging_scenarios<hardware_bits, in_sections<hardware_bits>>("hardware"));
 }
 TEST_CASE("dirty logging under a lock") {

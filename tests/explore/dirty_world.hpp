@@ -384,7 +384,10 @@ template <class F, class Access>
           w.enable();
         },
         [=](auto& w, trace& run) {
-          writer(w, run, 0, 0, 2);
+          run.add("guest", [&w] {
+            w.write(0, 0);
+            w.write(0, 1);
+          });
           run.add("off and on", [&w, recovery] {
             if (!w.log.disable(recovery, w.host)) w.run.fail("disable");
             w.enable();

@@ -62,8 +62,9 @@ inline constexpr const char* verb_names[] = {
     "split",     "collapse",     "prune", "look"};
 inline constexpr unsigned verbs = std::size(verb_names);
 
-enum class start : unsigned char { empty, pages, block };
-inline constexpr const char* start_names[] = {"nothing", "pages", "a block"};
+enum class start : unsigned char { empty, half, pages, block };
+inline constexpr const char* start_names[] = {"nothing", "every other", "pages", "blocks"};
+inline constexpr start all_starts[] = {start::empty, start::half, start::pages, start::block};
 
 struct piece {
   std::uint64_t first;
@@ -120,12 +121,16 @@ class table_world {
     for (unsigned i = 0; i < threads; ++i)
       stocks.emplace_back(&machine.tables(), machine.memory(), quire::table_unit_bytes<F>);
     bool made = table.create().has_value();
-    if (from != start::empty) {
+    const auto map = [&](piece where, int level) {
       const attributes wanted{.allowed = quire::read_write, .may_write = true};
       made = made && table.concurrent(epochs.section(0))
-                         .map(at({0, pages}), output_address{base}, wanted, table.policies().tables,
-                              {.largest_level = from == start::block ? 1 : 0});
-    }
+                         .map(at(where), behind(at(where)), wanted, table.policies().tables, {.largest_level = level});
+    };
+    // Half of them: every other page, or with three levels every other table of pages.
+    constexpr std::uint64_t unit = F::shape.levels == 2 ? 1 : F::shape.entries(0);
+    if (from == start::half)
+      for (std::uint64_t i = unit; i < pages; i += 2 * unit) map({i, unit}, 0);
+    else if (from != start::empty) map({0, pages}, from == start::block ? 1 : 0);
     if (!made) run.fail("the table could not be built");
   }
   table_world(const table_world&) = delete;
@@ -276,7 +281,7 @@ template <class F>
   for (unsigned a = 0; a < verbs; ++a)
     for (unsigned b = a; b < verbs; ++b)
       for (const piece other : others)
-        for (const start from : {start::empty, start::pages, start::block})
+        for (const start from : all_starts)
           if (number++ % every == 0)
             all.push_back(
                 beside<F>(format, {{static_cast<verb>(a), {0, 1}}, {static_cast<verb>(b), other}}, from, cpu));
@@ -306,7 +311,7 @@ template <class F>
   for (const verb first : whole)
     for (unsigned b = 0; b < verbs; ++b)
       for (const piece other : {piece{0, 1}, piece{0, 2}, piece{0, 4}, piece{2, 2}})
-        for (const start from : {start::empty, start::pages, start::block})
+        for (const start from : all_starts)
           all.push_back(
               beside<three_levels>("three levels", {{first, {0, 4}}, {static_cast<verb>(b), other}}, from, false));
   return all;
@@ -320,7 +325,7 @@ template <class F>
   for (const verb first : whole)
     for (unsigned b = 0; b < verbs; ++b)
       for (const piece other : {piece{0, 1}, piece{1, 1}, piece{0, 4}})
-        for (const start from : {start::empty, start::pages, start::block})
+        for (const start from : all_starts)
           all.push_back(beside<groups_of_two>("groups", {{first, {0, 2}}, {static_cast<verb>(b), other}}, from, false));
   return all;
 }
@@ -331,7 +336,7 @@ template <class F>
   scenarios all;
   for (unsigned a = 0; a < verbs; ++a)
     for (unsigned b = a; b < verbs; b += 3)
-      for (const start from : {start::empty, start::pages, start::block}) {
+      for (const start from : all_starts) {
         const operation_on one{static_cast<verb>(a), {0, 2}}, other{static_cast<verb>(b), {0, 1}};
         std::string name = "software: destroy beside " + one.text() + ", " + other.text() + ", from " +
                            start_names[static_cast<std::size_t>(from)];
@@ -381,6 +386,7 @@ template <class F>
     add.operator()<software_only>("software", verb::collapse, {0, 2}, other, start::pages);
     add.operator()<software_only>("software", verb::prune, {0, 2}, other, start::pages);
     add.operator()<three_levels>("three levels", verb::unmap, {0, 4}, other, start::pages);
+    add.operator()<three_levels>("three levels", verb::unmap, {0, 4}, other, start::half);
   }
   return all;
 }

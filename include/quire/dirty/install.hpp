@@ -93,9 +93,8 @@ template <class Session, class Cache>
   }
   if (same && found) {
     if (found->level < plan.level && plan.rebuild) {
-      // Pages that lie in one piece of host memory: holes are filled, rights restored, then they are one block.
-      if (session.map(block, plan.block_output<format>(), plan.wanted, cache, {.largest_level = plan.level}) &&
-          session.restore_write(block)) {
+      // Pages that lie in one piece of host memory: holes are filled, rights added, then they are one block.
+      if (session.map(block, plan.block_output<format>(), plan.wanted, cache, {.largest_level = plan.level})) {
         const auto made = session.collapse(block, plan.level);
         report.made_block = made && made->leaves != 0;
       }
@@ -173,14 +172,12 @@ class concurrent_install {
     return done;
   }
 
-  // Pages that lie in one piece of host memory: holes are filled, rights restored, then they are one block. False: the
-  // pages are not all there.
+  // Pages that lie in one piece of host memory: holes are filled, rights added, then they are one block. False: not all
+  // pages are there.
   [[nodiscard]] bool rebuild() noexcept {
     const input_range block = plan_.block<format>();
     if (!map(block, plan_.block_output<format>(), plan_.wanted, plan_.level)) return false;
-    const auto restored = session_.restore_write(block);
-    granted_(block);
-    if (!restored || stale_()) return true;
+    if (stale_()) return true;
     const auto made = session_.collapse(block, plan_.level);
     report_.made_block = made && made->leaves != 0;
     return true;
