@@ -23,8 +23,8 @@ class mmu {
   static constexpr std::uint64_t page_bytes = format::shape.page_bytes();
 
  public:
-  mmu(Vm& guest, seat& place, stock& tables) noexcept
-      : guest_(guest), seat_(place), tables_(tables), root_(guest.root()) {}
+  mmu(Vm& guest, seat& place, stock& tables, unsigned number) noexcept
+      : guest_(guest), seat_(place), tables_(tables), number_(number), root_(guest.root()) {}
 
   // Eight bytes at an input address, which is a multiple of the page size. Caller must: be the thread of the seat,
   // running (shootdown.hpp); the access is over when the call returns.
@@ -67,7 +67,8 @@ class mmu {
   void fault(quire::input_address address, bool write) {
     seat_.leave();
     if (write) ++my_tally.write_faults;
-    const auto done = guest_.handle({.address = address, .access = write ? quire::writable : quire::readable}, tables_);
+    const auto done =
+        guest_.handle(number_, {.address = address, .access = write ? quire::writable : quire::readable}, tables_);
     if (!done) give_up(quire::name_of(done.error().code), address);
     if (done->outcome == quire::fault_outcome::not_memory) give_up("no memory slot", address);
     if (done->outcome == quire::fault_outcome::fixed_fast) ++my_tally.fast_path_fixed;
@@ -88,6 +89,7 @@ class mmu {
   Vm& guest_;
   seat& seat_;
   stock& tables_;
+  unsigned number_;
   quire::table_address root_;
   quire::direct_memory memory_{};  // the hardware's own reads: not counted
 };

@@ -19,6 +19,7 @@ const names<format_name> formats{{"riscv-sv39x4", format_name::riscv_sv39x4},
                                  {"arm64-4k", format_name::arm64_4k}};
 const names<split_mode> split_modes{
     {"never", split_mode::never}, {"fault", split_mode::fault}, {"eager", split_mode::eager}};
+const names<locking_name> lockings{{"shared", locking_name::shared}, {"concurrent", locking_name::concurrent}};
 const names<quire::fault_path> fault_paths{{"slow", quire::fault_path::slow}, {"fast", quire::fault_path::fast}};
 const names<quire::block_recovery> recoveries{{"none", quire::block_recovery::none},
                                               {"in-place", quire::block_recovery::in_place},
@@ -92,8 +93,10 @@ void describe(CLI::App& app, options& o, bool& get_clears) {
       ->check(CLI::IsMember({40, 43, 48}))
       ->capture_default_str()
       ->group(table);
+  add_choice(app, "--locking", o.locking, lockings,
+             "shared: a readers-writer lock; concurrent: read sections, everything at once and without a lock");
   add_choice(app, "--fault-path", o.fault_path, fault_paths,
-             "whether write faults may be answered under the read side");
+             "whether write faults may be answered by one compare-exchange, under the read side or in a section");
   add_choice(
       app, "--split", o.split, split_modes,
       "when blocks become pages. never: there are none, the slots are mapped by 4K pages from the start; "
@@ -161,6 +164,7 @@ std::uint64_t options::slot_pages() const noexcept {
 
 std::string name_of(format_name format) { return name_in(formats, format); }
 std::string name_of(split_mode mode) { return name_in(split_modes, mode); }
+std::string name_of(locking_name policy) { return name_in(lockings, policy); }
 std::string name_of(quire::fault_path path) { return name_in(fault_paths, path); }
 
 void refuse(const std::string& why) {

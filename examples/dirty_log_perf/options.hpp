@@ -12,6 +12,7 @@ namespace perf {
 
 enum class format_name : unsigned char { riscv_sv39x4, riscv_sv48x4, arm64_4k };
 enum class split_mode : unsigned char { never, fault, eager };
+enum class locking_name : unsigned char { shared, concurrent };
 
 struct options {
   unsigned vcpus = 1;
@@ -29,6 +30,7 @@ struct options {
 
   format_name format = format_name::riscv_sv39x4;
   unsigned ipa_bits = 40;  // arm64 only
+  locking_name locking = locking_name::shared;
   quire::fault_path fault_path = quire::fault_path::fast;
   split_mode split = split_mode::eager;
   std::uint64_t chunk = std::uint64_t{1} << 30;
@@ -64,6 +66,7 @@ struct options {
 
 [[nodiscard]] std::string name_of(format_name format);
 [[nodiscard]] std::string name_of(split_mode mode);
+[[nodiscard]] std::string name_of(locking_name policy);
 [[nodiscard]] std::string name_of(quire::fault_path path);
 
 }  // namespace perf

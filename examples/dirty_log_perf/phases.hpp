@@ -19,9 +19,9 @@
 
 namespace perf {
 
-template <quire::pte_format Format>
+template <quire::pte_format Format, class Sync>
 class phases {
-  using vm_type = vm<Format>;
+  using vm_type = vm<Format, Sync>;
 
  public:
   phases(const options& chosen, table_pool& pool)
@@ -172,6 +172,7 @@ class phases {
     my_tally.splits += work->split.leaves;
     my_tally.lock_drops += work->split.drops;
     my_tally.blocks_recovered += work->blocks_recovered;
+    guest_.collect();
   }
   // What all threads counted since the last call. Caller must: be between rounds.
   tally counted() {
@@ -204,7 +205,8 @@ class phases {
 template <quire::pte_format Format>
 report run_format(const options& chosen) {
   table_pool pool;
-  report done = phases<Format>(chosen, pool).run();
+  report done = chosen.locking == locking_name::shared ? phases<Format, with_lock>(chosen, pool).run()
+                                                       : phases<Format, in_sections>(chosen, pool).run();
   done.tables_allocated = pool.allocated();
   done.tables_live_at_exit = pool.live();
   return done;

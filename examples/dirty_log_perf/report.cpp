@@ -61,6 +61,7 @@ std::string json_of(const options& chosen, const report& measured) {
                    {"vcpus", chosen.vcpus},
                    {"bytes_per_vcpu", chosen.bytes_per_vcpu},
                    {"backing", chosen.backing},
+                   {"locking", name_of(chosen.locking)},
                    {"fault_path", name_of(chosen.fault_path)},
                    {"split", name_of(chosen.split)},
                    {"skip_level", chosen.walk == quire::split_walk::skip_level},
@@ -72,9 +73,9 @@ std::string json_of(const options& chosen, const report& measured) {
 
 std::string summary_of(const options& chosen, const report& measured) {
   std::string text = fmt::format("Test iterations: {}\n", chosen.iterations);
-  text += fmt::format("Testing format: {}, {} levels, {} vCPUs, backing {}, fault path {}, split {}\n",
-                      name_of(chosen.format), measured.levels, chosen.vcpus, chosen.backing, name_of(chosen.fault_path),
-                      name_of(chosen.split));
+  text += fmt::format("Testing format: {}, {} levels, {} vCPUs, backing {}, locking {}, fault path {}, split {}\n",
+                      name_of(chosen.format), measured.levels, chosen.vcpus, chosen.backing, name_of(chosen.locking),
+                      name_of(chosen.fault_path), name_of(chosen.split));
   text += fmt::format("guest physical test memory: [{:#x}, {:#x})\n", measured.guest_first,
                       measured.guest_first + measured.guest_bytes);
   text += fmt::format("Populate memory time: {:.9f}s\n", measured.populate.seconds);

@@ -46,7 +46,7 @@ void seat::post(const quire::invalidation_request& request) {
 }
 
 void seat::await() noexcept {
-  const std::uint64_t generation = demanded_.load(std::memory_order_relaxed);  // ours: nobody else posts now
+  const std::uint64_t generation = demanded_.load(std::memory_order_relaxed);  // ours, or somebody's after it
   for (std::uint64_t seen = reached_.load(std::memory_order_seq_cst); seen < generation;
        seen = reached_.load(std::memory_order_seq_cst))
     reached_.wait(seen, std::memory_order_seq_cst);
@@ -58,12 +58,12 @@ void shootdown::add(const quire::invalidation_request& request) {
     return;
   for (seat& each : *seats_)
     if (&each != seat::current()) each.post(request);
-  pending_ = true;
+  posted_ = true;
 }
 
 void shootdown::complete() noexcept {
-  if (!pending_) return;
-  pending_ = false;
+  if (!posted_) return;
+  posted_ = false;
   ++my_tally.invalidations;
   for (seat& each : *seats_)
     if (&each != seat::current()) each.await();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // TLB shootdown between threads: each vCPU has a seat, the invalidation policy writes to the seats and waits for them.
 //
-//   vCPU                                              whoever changes the table (holds its write side)
+//   vCPU                                              whoever changes the table; several at once without a lock
 //   enter()    obeys, and is running from here          post()    puts a range into the seat's mailbox,
 //     obey_if_asked(); look up, walk, load or store                gives it a new generation
 //     obey_if_asked(); look up, walk, load or store     await()   sleeps until the seat is idle, or has obeyed
@@ -53,7 +53,7 @@ class seat {
   // The seat of the calling thread; null for a thread that is no vCPU.
   [[nodiscard]] static seat* current() noexcept { return current_; }
 
-  // ---- for the holder of the table's write side
+  // ---- for whoever changes the table
 
   void post(const quire::invalidation_request& request);
   void await() noexcept;
@@ -85,6 +85,8 @@ class seat {
 // around.
 class shootdown {
  public:
+  static constexpr bool reentrant = true;
+
   explicit shootdown(std::deque<seat>& seats) noexcept : seats_(&seats) {}
 
   void add(const quire::invalidation_request& request);
@@ -94,8 +96,8 @@ class shootdown {
   }
 
  private:
+  static inline constinit thread_local bool posted_ = false;  // by this thread, since its last complete()
   std::deque<seat>* seats_;
-  bool pending_ = false;
 };
 
 static_assert(quire::invalidation_policy<shootdown>);

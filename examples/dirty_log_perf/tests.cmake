@@ -13,6 +13,17 @@ quire_run_dirty_log_perf(no_split --split never -s anonymous_thp -g)
 quire_run_dirty_log_perf(split_in_fault --split fault -s anonymous_thp -g -x 3 --slot-offset 77)
 quire_run_dirty_log_perf(warm_enable -g -s anonymous_hugetlb_1gb --warm-enable --no-skip-level)
 quire_run_dirty_log_perf(random -a -o -w 50 -r 7 --format riscv-sv48x4 -s anonymous_thp --no-initially-set)
+quire_run_dirty_log_perf(sections --locking concurrent -s anonymous_thp)
+quire_run_dirty_log_perf(sections.split_in_fault --locking concurrent --split fault -s anonymous_thp -g -o -x 3
+                         --slot-offset 77)
+quire_run_dirty_log_perf(sections.slow_path --locking concurrent --fault-path slow -a -o -w 50 --format arm64-4k)
+foreach(format "riscv-sv39x4" "arm64-4k;--ipa-bits;48")
+  list(GET format 0 name)
+  quire_run_dirty_log_perf(sections.toggle_fault.${name} --locking concurrent --format ${format} --toggle
+                           --split fault -s anonymous_thp -g -e --recover in-place)
+  quire_run_dirty_log_perf(sections.toggle_eager.${name} --locking concurrent --format ${format} --toggle
+                           -s anonymous_hugetlb_1gb -e --recover on-fault --chunk 2M --yield-every 16)
+endforeach()
 foreach(format "riscv-sv39x4" "arm64-4k;--ipa-bits;48")
   list(GET format 0 name)
   quire_run_dirty_log_perf(toggle_fault.${name} --format ${format} --toggle --split fault -s anonymous_thp

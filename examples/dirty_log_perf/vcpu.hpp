@@ -18,7 +18,7 @@ class vcpu {
   vcpu(Vm& guest, seat& place, table_pool& pool, const options& chosen, unsigned number)
       : seat_(place),
         tables_(&pool, quire::direct_memory{}, table_pool::table_bytes),
-        mmu_(guest, place, tables_),
+        mmu_(guest, place, tables_, number),
         options_(chosen),
         number_(number),
         random_(chosen.seed + number),

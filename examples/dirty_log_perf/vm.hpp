@@ -11,16 +11,16 @@
 
 #include <quire/quire.hpp>  // page_table, dirty_log, fault_handler
 
-#include "counted_lock.hpp"     // counted_lock
 #include "counting_memory.hpp"  // counting_memory
 #include "options.hpp"          // options
 #include "shootdown.hpp"        // shootdown
+#include "synchronisation.hpp"  // with_lock, in_sections
 #include "table_pool.hpp"       // table_pool
 
 namespace perf {
 
 // Yield policy: lets go at every n-th chance (0: never by itself; counted_lock says when somebody waits). There is
-// nothing to do meanwhile: whoever sleeps on the lock is woken when it is let go.
+// nothing to do meanwhile: whoever sleeps on the lock is woken when it is let go. Only the main thread asks.
 class yield_by_count {
  public:
   explicit yield_by_count(unsigned every) noexcept : every_(every) {}
@@ -32,8 +32,9 @@ class yield_by_count {
   unsigned asked_ = 0;
 };
 
+template <class Sync>
 struct vm_policies : quire::policies {
-  using locking = quire::locking::shared<counted_lock>;
+  using locking = typename Sync::locking;
 
   vm_policies(table_pool& pool, std::deque<seat>& seats, unsigned yield_every) noexcept
       : tables(pool), invalidation(shootdown(seats)), yield(yield_every) {}
@@ -55,19 +56,22 @@ struct emulated_backing {
   int mapped_level(const quire::memory_slot&, quire::input_address) const noexcept { return level; }
 };
 
-template <quire::pte_format Format>
+template <quire::pte_format Format, class Sync>
 class vm {
+  using guard_type = typename Sync::guard_type;
+
  public:
   using format = Format;
-  using table_type = quire::page_table<Format, vm_policies>;
-  using log_type = quire::dirty_log<table_type, counted_lock, quire::dirty_bitmap>;
-  using handler_type = quire::fault_handler<table_type, counted_lock, const emulated_backing, quire::dirty_bitmap>;
+  using table_type = quire::page_table<Format, vm_policies<Sync>>;
+  using log_type = quire::dirty_log<table_type, guard_type, quire::dirty_bitmap>;
+  using handler_type = quire::fault_handler<table_type, guard_type, const emulated_backing, quire::dirty_bitmap>;
 
   struct slot {
     slot(vm& owner, const quire::memory_slot& where)
         : log_words(quire::bitmap_words(where.pages)),
           harvested(quire::bitmap_words(where.pages)),
-          log(owner.table_, owner.lock_, where, quire::dirty_bitmap(log_words.data(), where.pages), owner.eager) {}
+          log(owner.table_, owner.sync_.guard(owner.main_), where, quire::dirty_bitmap(log_words.data(), where.pages),
+              owner.eager) {}
 
     std::vector<std::uint64_t> log_words;
     std::vector<std::uint64_t> harvested;  // what the last get() gave
@@ -77,9 +81,12 @@ class vm {
   // The guest's memory ends at the top of its address space, or up to 1 GiB below for the alignment of blocks; its
   // first byte is `host` in this process. Refuses like a wrong command line what does not fit in the address space.
   vm(const options& chosen, std::uint64_t host, table_pool& pool, std::deque<seat>& seats)
-      : table_(vm_policies(pool, seats, chosen.yield_every)),
-        backing_{chosen.backing_level()},
-        handler_(table_, lock_, sequence_, backing_, chosen.fault_path) {
+      : main_(chosen.vcpus),
+        sync_(chosen.vcpus + 1),
+        table_(vm_policies<Sync>(pool, seats, chosen.yield_every)),
+        backing_{chosen.backing_level()} {
+    for (unsigned i = 0; i < chosen.vcpus; ++i)
+      handlers_.emplace_back(table_, sync_.guard(i), sequence_, backing_, chosen.fault_path);
     const std::uint64_t bytes = (chosen.slot_pages() + chosen.slot_offset) << options::page_bits;
     const std::uint64_t space = std::uint64_t{1} << Format::shape.input_bits();
     if (bytes > space)
@@ -99,15 +106,25 @@ class vm {
     }
   }
 
+  // Caller must: have ended every other thread.
+  ~vm() { sync_.collect_all(table_); }
+  vm(const vm&) = delete;
+  vm& operator=(const vm&) = delete;
+
   [[nodiscard]] quire::result<void> create() noexcept { return table_.create(); }
 
-  // Caller must: be a vCPU outside its seat's running section, holding nothing.
-  [[nodiscard]] quire::result<quire::fault_report> handle(const quire::guest_fault& fault, stock& cache) noexcept {
+  // Caller must: be that vCPU, outside its seat's running section, holding nothing.
+  [[nodiscard]] quire::result<quire::fault_report> handle(unsigned vcpu, const quire::guest_fault& fault,
+                                                          stock& cache) noexcept {
     const auto after =
         std::upper_bound(slots_.begin(), slots_.end(), fault.address,
                          [](quire::input_address at, const slot& each) { return at < each.log.slot().first; });
-    return handler_.handle(fault, &std::prev(after)->log, cache);
+    const auto done = handlers_[vcpu].handle(fault, &std::prev(after)->log, cache);
+    sync_.collect(table_, vcpu);
+    return done;
   }
+  // For the main thread, between its calls of the logs.
+  void collect() noexcept { sync_.collect(table_, main_); }
 
   [[nodiscard]] quire::table_address root() const noexcept { return *table_.root(); }
   [[nodiscard]] quire::input_address first() const noexcept { return first_; }
@@ -117,11 +134,12 @@ class vm {
   quire::eager_split_control eager{};  // may be changed between calls of the logs
 
  private:
-  counted_lock lock_;
+  unsigned main_;  // the main thread's number
+  Sync sync_;
   table_type table_;
   quire::invalidation_sequence sequence_;
   emulated_backing backing_;
-  handler_type handler_;
+  std::deque<handler_type> handlers_;
   quire::input_address first_{};
   std::deque<slot> slots_;
 };

@@ -4,9 +4,13 @@
 
 using namespace quire_test;
 
-QUIRE_TYPED_TEST("S0-6 all who write one page at once succeed and it changes once", thread_formats) {
+namespace {
+
+template <class Format, class Sync>
+void write_one_page_at_once() {
+  using guest_type = guest<Format, Sync>;
   constexpr unsigned cpus = 3;
-  guest<Format> g{{.pages = 64, .cpus = cpus}};
+  guest_type g{{.pages = 64, .cpus = cpus}};
   REQUIRE(g.made);
   REQUIRE(g.map(0));
   REQUIRE(g.log.enable({}, g.splitter).has_value());
@@ -17,7 +21,7 @@ QUIRE_TYPED_TEST("S0-6 all who write one page at once succeed and it changes onc
   std::atomic<std::uint64_t> not_fast{0}, failures{0};
   for (unsigned cpu = 0; cpu < cpus; ++cpu)
     threads.emplace_back([&, cpu] {
-      typename guest<Format>::vcpu vcpu{g, cpu};
+      typename guest_type::vcpu vcpu{g, cpu};
       for (std::uint64_t round = 0; round < rounds; ++round) {
         start.arrive();
         if (vcpu.fault(page) != quire::fault_outcome::fixed_fast) ++not_fast;
@@ -60,13 +64,15 @@ QUIRE_TYPED_TEST("S0-6 all who write one page at once succeed and it changes onc
   CHECK(wrong_exchanges == 0);
 }
 
-QUIRE_TYPED_TEST("S0-10 no write is lost while the log is harvested", thread_formats) {
+template <class Format, class Sync>
+void write_beside_a_harvest() {
+  using guest_type = guest<Format, Sync>;
   constexpr unsigned cpus = 2;
   constexpr std::uint64_t pages = 64;
-  guest<Format> g{{.pages = pages, .cpus = cpus}};
+  guest_type g{{.pages = pages, .cpus = cpus}};
   REQUIRE(g.made);
   REQUIRE(g.map(0));
-  const std::uint64_t rounds = rounds_of<Format>(1000000);
+  const std::uint64_t rounds = rounds_of<Format>(std::is_same_v<Sync, one_lock> ? 1000000 : 250000);
   for (const bool manual : {true, false}) {
     REQUIRE(g.log.enable({.manual_protect = manual}, g.splitter).has_value());
     std::vector<std::uint64_t> copy(pages);
@@ -78,7 +84,7 @@ QUIRE_TYPED_TEST("S0-10 no write is lost while the log is harvested", thread_for
     std::vector<std::thread> threads;
     for (unsigned cpu = 0; cpu < cpus; ++cpu)
       threads.emplace_back([&, cpu] {
-        typename guest<Format>::vcpu vcpu{g, cpu};
+        typename guest_type::vcpu vcpu{g, cpu};
         std::uint64_t value = (std::uint64_t{cpu} + 1) << 48U, dice = cpu + 1;
         while (!over.load(std::memory_order_relaxed)) {
           dice = dice * 6364136223846793005U + 1442695040888963407U;
@@ -129,3 +135,15 @@ QUIRE_TYPED_TEST("S0-10 no write is lost while the log is harvested", thread_for
     REQUIRE(g.log.disable(quire::block_recovery::none, g.backing).has_value());
   }
 }
+
+}  // namespace
+
+QUIRE_TYPED_TEST("S0-6 all who write one page at once succeed and it changes once", thread_formats) {
+  write_one_page_at_once<Format, one_lock>();
+}
+QUIRE_TYPED_TEST("S0-6 the same in read sections", thread_formats) { write_one_page_at_once<Format, sections>(); }
+
+QUIRE_TYPED_TEST("S0-10 no write is lost while the log is harvested", thread_formats) {
+  write_beside_a_harvest<Format, one_lock>();
+}
+QUIRE_TYPED_TEST("S0-10 the same in read sections", thread_formats) { write_beside_a_harvest<Format, sections>(); }

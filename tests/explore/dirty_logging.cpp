@@ -15,7 +15,8 @@ namespace {
 
 void explore_all(const scenarios& all) {
   for (const scenario& one : all) {
-    const explored_scenario found = explore_scenario(one, {.most_traces = scaled(5'000), .preemptions = 2, .most_bounded = 30'000});
+    const explored_scenario found =
+        explore_scenario(one, {.most_traces = scaled(5'000), .preemptions = 2, .most_bounded = 30'000});
     INFO(one.name << "\n" << found.wrong);
     CHECK(found.wrong.empty());
     CHECK(found.traces != 0);

@@ -2,8 +2,9 @@
 // Virtual CPUs on real threads. Each has a TLB of its own, walks the shared table itself, and handles its own faults;
 // an invalidation goes to all of them and waits until each has obeyed or is out of the guest, as hypervisors do it.
 //
-//   guest<Format> g{options};
-//   g.run_on(cpu, [&](auto& vcpu) { vcpu.store(page, value); });    on the vCPU's own thread
+//   guest<Format> g{options};                 under one readers-writer lock; guest<Format, sections>: in read sections
+//   typename guest<Format>::vcpu vcpu{g, 0};  on the vCPU's own thread
+//   vcpu.store(page, value);
 #pragma once
 
 #include <array>         // array
@@ -14,9 +15,11 @@
 #include <shared_mutex>  // shared_mutex
 #include <string>        // string
 #include <thread>        // thread, yield
+#include <utility>       // pair
 #include <vector>        // vector
 
 #include <quire/dirty/fault.hpp>          // fault_handler
+#include <quire/policy/epoch.hpp>         // epoch_section
 #include <quire/policy/array_memory.hpp>  // array_memory
 #include <quire/policy/table_cache.hpp>   // table_cache
 
@@ -93,6 +96,7 @@ class shared_arena {
 // What one TLB keeps: direct-mapped, pages only.
 struct tlb_entry {
   std::uint64_t page = ~std::uint64_t{0};
+  std::uint64_t frame = 0;
   bool writable = false;
 };
 
@@ -135,21 +139,64 @@ inline thread_local cpu_state* this_cpu = nullptr;
 
 // Sends when it is completed.
 struct shootdown_invalidation {
+  static constexpr bool reentrant = true;
+  struct batch {
+    bool pending = false;
+  };
   shootdown* to;
-  bool pending = false;
-  void add(const quire::invalidation_request&) noexcept { pending = true; }
+  static void add(batch& mine, const quire::invalidation_request&) noexcept { mine.pending = true; }
   void local(const quire::invalidation_request& request) noexcept {
     if (this_cpu == nullptr) return;
     for (tlb_entry& one : this_cpu->tlb)
       if (one.page >= request.first.value && one.page <= request.last.value) one = {};
   }
-  void complete() noexcept {
-    if (pending) to->invalidate_all();
-    pending = false;
+  void complete(batch& mine) noexcept {
+    if (mine.pending) to->invalidate_all();
+    mine.pending = false;
   }
 };
 
-// Lets go of the lock at every n-th question (0: never), for as long as it takes the guest to get something done.
+// What keeps sessions apart: guard(i) is thread i's, the last one that of whoever owns the log.
+class one_lock {
+ public:
+  using guard_type = std::shared_mutex;
+  using locking = quire::locking::shared<guard_type>;
+  explicit one_lock(unsigned) {}
+  [[nodiscard]] guard_type& guard(unsigned) noexcept { return lock_; }
+  template <class Table>
+  void collect(Table&) noexcept {}
+
+ private:
+  guard_type lock_;
+};
+class sections {
+ public:
+  // Lets other threads run while it waits: there may be more threads than processors.
+  struct guard_type : quire::epoch_section {
+    using quire::epoch_section::epoch_section;
+    static void pause() noexcept { std::this_thread::yield(); }
+  };
+  using locking = quire::locking::concurrent<guard_type>;
+  explicit sections(unsigned threads) : slots_(threads), domain_(slots_.data(), threads) {
+    for (unsigned i = 0; i < threads; ++i) sections_.emplace_back(domain_, i);
+  }
+  [[nodiscard]] guard_type& guard(unsigned i) noexcept { return sections_[i]; }
+  // Caller must: be the only thread at work.
+  template <class Table>
+  void collect(Table& table) noexcept {
+    for (int epochs = 0; epochs < 3; ++epochs)
+      for (guard_type& each : sections_) static_cast<void>(table.collect(each));
+  }
+  [[nodiscard]] quire::epoch_reclaim& domain() noexcept { return domain_; }
+
+ private:
+  std::vector<quire::epoch_slot> slots_;
+  quire::epoch_reclaim domain_;
+  std::vector<guard_type> sections_;
+};
+
+// Lets go of the lock at every n-th question (0: never), for as long as it takes the guest to get something done. Only
+// whoever owns the log asks.
 struct eager_yield {
   const unsigned* every;
   const std::atomic<std::uint64_t>* stores;
@@ -187,19 +234,23 @@ class counting_memory : public quire::array_memory<Word> {
   exchange_counter* counter_;
 };
 
+// Page p of the slot lies in frame p of the host, or where it was moved to in frame p + pages.
 struct identity_backing {
   std::uint64_t displacement = 0;
   std::uint64_t page_mask = 0;
+  std::vector<std::atomic<bool>>* moved = nullptr;
   int largest = 7;
-  quire::result<quire::host_page> resolve(const quire::memory_slot&, input_address address, bool) noexcept {
-    return quire::host_page{output_address{(address.value & ~page_mask) + displacement}, true, largest};
+  quire::result<quire::host_page> resolve(const quire::memory_slot& slot, input_address address, bool) noexcept {
+    const std::uint64_t page = (address.value - slot.first.value) / (page_mask + 1);
+    const std::uint64_t away = (*moved)[page].load(std::memory_order_acquire) ? slot.pages * (page_mask + 1) : 0;
+    return quire::host_page{output_address{(address.value & ~page_mask) + displacement + away}, true, largest};
   }
   int mapped_level(const quire::memory_slot&, input_address) noexcept { return largest; }
 };
 
-template <quire::pte_format F>
+template <quire::pte_format F, class Sync>
 struct thread_policies : quire::policies {
-  using locking = quire::locking::shared<std::shared_mutex>;
+  using locking = typename Sync::locking;
   using word = typename F::word;
   using tables_type = quire::table_cache<shared_arena<word>, quire::array_memory<word>, word, true>;
   counting_memory<word> memory;
@@ -214,12 +265,13 @@ struct guest_options {
   std::size_t units = 64;
 };
 
-template <quire::pte_format F>
+template <quire::pte_format F, class Sync = one_lock>
 struct guest {
   using word = typename F::word;
-  using table_type = quire::page_table<F, thread_policies<F>>;
-  using log_type = quire::dirty_log<table_type, std::shared_mutex, quire::dirty_bitmap>;
-  using handler = quire::fault_handler<table_type, std::shared_mutex, identity_backing, quire::dirty_bitmap>;
+  using guard_type = typename Sync::guard_type;
+  using table_type = quire::page_table<F, thread_policies<F, Sync>>;
+  using log_type = quire::dirty_log<table_type, guard_type, quire::dirty_bitmap>;
+  using handler = quire::fault_handler<table_type, guard_type, identity_backing, quire::dirty_bitmap>;
   using cache = quire::table_cache<shared_arena<word>, quire::array_memory<word>, word>;
 
   static constexpr std::uint64_t page = F::shape.page_bytes();
@@ -229,24 +281,54 @@ struct guest {
       : arena(options.units),
         caches(options.cpus),
         slot{.first = input_address{region}, .pages = options.pages, .host = region, .rights = quire::read_write},
-        table(thread_policies<F>{
+        owner(options.cpus),
+        sync(options.cpus + 1),
+        table(thread_policies<F, Sync>{
             {}, {arena.memory(), &counter}, {&arena, arena.memory(), 4096}, {&caches}, {&yield_every, &stores}}),
-        backing{.displacement = region, .page_mask = page - 1},
+        moved(options.pages),
+        backing{.displacement = region, .page_mask = page - 1, .moved = &moved},
         words(quire::bitmap_words(options.pages)),
-        log(table, lock, slot, quire::dirty_bitmap{words.data(), options.pages}, control),
-        faults(table, lock, sequence, backing, quire::fault_path::fast),
+        log(table, sync.guard(owner), slot, quire::dirty_bitmap{words.data(), options.pages}, control),
         splitter(&arena, arena.memory(), 4096),
-        content(options.pages),
+        content(2 * options.pages),
         made(table.create().has_value()) {}
 
   [[nodiscard]] input_address at(std::uint64_t index) const noexcept { return slot.first + index * page; }
   [[nodiscard]] input_range all() const noexcept { return slot.template range<F>(); }
   [[nodiscard]] bool map(int level) {
-    auto session = table.exclusive(lock);
+    auto session = table.session(sync.guard(owner));
     const quire::attributes wanted{.allowed = quire::read_write, .may_write = true, .dirty = F::facts.has_dirty};
-    return session.map(all(), output_address{slot.first.value + backing.displacement}, wanted, {.largest_level = level})
+    return session
+        .map(all(), output_address{slot.first.value + backing.displacement}, wanted, table.policies().tables,
+             {.largest_level = level})
         .has_value();
   }
+  // The host moves a page to its other frame. `thread` is the caller's guard.
+  [[nodiscard]] bool move(unsigned thread, std::uint64_t index) noexcept {
+    const input_range range = input_range::sized(at(index), page);
+    const auto announce = [&] {
+      auto session = table.session(sync.guard(thread));
+      const auto change = sequence.begin(range);
+      const bool gone = session.unmap(range).has_value();
+      session.complete();
+      return std::pair{change, gone};
+    };
+    const auto [change, gone] = announce();
+    const bool away = moved[index].load(std::memory_order_relaxed);
+    const std::uint64_t from = away ? index + slot.pages : index, to = away ? index : index + slot.pages;
+    content[to].store(content[from].load(std::memory_order_relaxed), std::memory_order_relaxed);
+    moved[index].store(!away, std::memory_order_release);
+    const auto session = table.session(sync.guard(thread));
+    sequence.end(change);
+    return gone;
+  }
+  // What is in a page now. Caller must: know that the host does not move it meanwhile.
+  [[nodiscard]] std::uint64_t read(std::uint64_t index) const noexcept {
+    const bool away = moved[index].load(std::memory_order_acquire);
+    return content[away ? index + slot.pages : index].load(std::memory_order_relaxed);
+  }
+  // Gives back what was retired. Caller must: be the only thread at work.
+  void collect() noexcept { sync.collect(table); }
   // The entry that translates an address, as a hardware walk finds it.
   struct leaf_place {
     table_address table;
@@ -268,7 +350,11 @@ struct guest {
   // One vCPU, used by one thread.
   class vcpu {
    public:
-    vcpu(guest& g, unsigned number) : guest_(g), cpu_(g.caches.cpu(number)), stock_(&g.arena, g.arena.memory(), 4096) {
+    vcpu(guest& g, unsigned number)
+        : guest_(g),
+          cpu_(g.caches.cpu(number)),
+          stock_(&g.arena, g.arena.memory(), 4096),
+          handler_(g.table, g.sync.guard(number), g.sequence, g.backing, quire::fault_path::fast) {
       this_cpu = &cpu_;
     }
     vcpu(const vcpu&) = delete;
@@ -284,8 +370,9 @@ struct guest {
     void store(std::uint64_t index, std::uint64_t value) {
       for (;;) {
         guest_.caches.enter(cpu_);
-        const bool done = translated(index);
-        if (done) guest_.content[index].store(value, std::memory_order_relaxed);
+        std::uint64_t frame = 0;
+        const bool done = translated(index, frame);
+        if (done) guest_.content[frame].store(value, std::memory_order_relaxed);
         shootdown::leave(cpu_);
         if (done) {
           guest_.stores.fetch_add(1, std::memory_order_relaxed);
@@ -296,7 +383,7 @@ struct guest {
     }
     quire::fault_outcome fault(std::uint64_t index) {
       ++faults;
-      const auto said = guest_.faults.handle({guest_.at(index), quire::writable}, &guest_.log, stock_);
+      const auto said = handler_.handle({guest_.at(index), quire::writable}, &guest_.log, stock_);
       failures += said ? 0U : 1U;
       if (!said) return quire::fault_outcome::retry;
       fast += said->outcome == quire::fault_outcome::fixed_fast ? 1U : 0U;
@@ -304,47 +391,57 @@ struct guest {
     }
 
    private:
-    [[nodiscard]] bool translated(std::uint64_t index) {
+    [[nodiscard]] bool translated(std::uint64_t index, std::uint64_t& frame) {
       const input_address address = guest_.at(index);
       tlb_entry& cached = cpu_.tlb[index % cpu_.tlb.size()];
+      frame = cached.frame;
       if (cached.page == address.value) return cached.writable;
       const auto found = guest_.walk(address);
       const auto kind = F::kind_of(found.entry, found.level);
       if (kind != quire::entry_kind::leaf) {
-        if (kind != quire::entry_kind::locked) ++wrong_walks;
+        const bool gone = kind == quire::entry_kind::absent && guest_.may_be_absent;
+        if (kind != quire::entry_kind::locked && !gone) ++wrong_walks;
         return false;
       }
       const std::uint64_t inside = address.value & (F::shape.leaf_bytes(found.level) - 1);
-      if (F::output_of(found.entry, found.level).value + inside != address.value + guest_.backing.displacement)
+      frame = (F::output_of(found.entry, found.level).value + inside - guest_.slot.first.value -
+               guest_.backing.displacement) /
+              page;
+      if (frame != index && frame != index + guest_.slot.pages) {
         ++wrong_walks;
+        return false;
+      }
       // Hardware that traps on a clean page.
       const bool may =
           F::is_writable(found.entry) && (!F::facts.has_dirty || F::facts.sets_dirty || F::is_dirty(found.entry));
-      cached = {address.value, may};
+      cached = {address.value, frame, may};
       return may;
     }
 
     guest& guest_;
     cpu_state& cpu_;
     cache stock_;
+    handler handler_;
   };
 
   exchange_counter counter;
   shared_arena<word> arena;
   shootdown caches;
   unsigned yield_every = 0;
+  bool may_be_absent = false;  // pages of the slot, after a while
   std::atomic<std::uint64_t> stores{0};
   quire::memory_slot slot;
-  std::shared_mutex lock;
+  unsigned owner;
+  Sync sync;
   table_type table;
+  std::vector<std::atomic<bool>> moved;
   identity_backing backing;
   quire::invalidation_sequence sequence;
   quire::eager_split_control control;
   std::vector<std::uint64_t> words;
   log_type log;
-  handler faults;
   cache splitter;
-  std::vector<std::atomic<std::uint64_t>> content;  // what is in the guest's pages
+  std::vector<std::atomic<std::uint64_t>> content;  // what is in the host's frames
   bool made;
 };
 

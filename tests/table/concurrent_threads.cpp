@@ -40,11 +40,7 @@ struct obeyed_at_once {
   void local(const invalidation_request&) noexcept {}
   void complete() noexcept {}
 };
-// A section that lets other threads run while it waits: there may be more threads than processors.
-struct patient_section : epoch_section {
-  using epoch_section::epoch_section;
-  static void pause() noexcept { std::this_thread::yield(); }
-};
+using patient_section = sections::guard_type;
 
 template <class F>
 struct threads_policies : policies {
