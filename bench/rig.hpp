@@ -10,6 +10,7 @@
 
 #include <quire/format/arm64_stage2.hpp>  // arm64::stage2_4k
 #include <quire/format/riscv_gstage.hpp>  // riscv::sv39x4
+#include <quire/policy/epoch.hpp>         // epoch_section
 #include <quire/policy/table_cache.hpp>   // table_cache
 #include <quire/table/page_table.hpp>     // page_table
 
@@ -96,8 +97,29 @@ struct open_lock {
   void unlock_shared() noexcept {}
 };
 
+// How sessions are kept apart: by that lock, or not at all, in sections of the epoch reclaimer.
+struct locked {
+  using locking = quire::locking::shared<open_lock>;
+  using guard_type = open_lock;
+  open_lock guard;
+  template <class Table>
+  void collect(Table&) noexcept {}
+};
+struct lockless {
+  using locking = quire::locking::concurrent<epoch_section>;
+  using guard_type = epoch_section;
+  epoch_slot slots[1];
+  epoch_reclaim domain{slots, 1};
+  epoch_section guard{domain, 0};
+  template <class Table>
+  void collect(Table& table) noexcept {
+    for (int epochs = 0; epochs < 3; ++epochs) static_cast<void>(table.collect(guard));
+  }
+};
+
 // Counts what it is told, as cheaply as an owner could write it down.
 struct counted_invalidation {
+  static constexpr bool reentrant = true;  // one thread
   std::size_t requests = 0;
   std::size_t waits = 0;
   std::size_t locals = 0;
@@ -107,18 +129,19 @@ struct counted_invalidation {
   void complete() noexcept { ++waits; }
 };
 
-template <pte_format Format, class Memory>
+template <pte_format Format, class Memory, class Sync = locked>
 struct rig {
   using format = Format;
   using cache_type = table_cache<arena, direct_memory, typename Format::word>;
   struct kernel : policies {
-    using locking = quire::locking::shared<open_lock>;
+    using locking = typename Sync::locking;
     Memory memory{};
     cache_type& tables;
     counted_invalidation invalidation{};
     explicit kernel(cache_type& stock) noexcept : tables(stock) {}
   };
   using table_type = page_table<Format, kernel>;
+  using guard_type = typename Sync::guard_type;
 
   // `bytes` of guest memory from `guest`, backed from `host` on; room for all its tables, `bytes` at a time as pages.
   explicit rig(std::uint64_t memory) : bytes(memory), all(2 * memory / block + 64) {
@@ -129,7 +152,7 @@ struct rig {
   arena all;
   cache_type cache{&all, direct_memory{}, page};
   table_type tables{kernel{cache}};
-  open_lock lock;
+  Sync sync{};
 
   static constexpr input_address guest{gib};
   static constexpr output_address host{8 * gib};
@@ -138,11 +161,11 @@ struct rig {
 
   [[nodiscard]] input_range range() const noexcept { return input_range::sized(guest, bytes); }
   [[nodiscard]] static output_address behind(input_address address) noexcept { return host + (address - guest); }
-  [[nodiscard]] auto session() noexcept { return tables.exclusive(lock); }
+  [[nodiscard]] auto session() noexcept { return tables.session(sync.guard); }
 
   // Preparation: all of the memory in leaves of one level.
   void fill(int level, attributes how = ordinary) {
-    must(session().map(range(), host, how, {.largest_level = level}).has_value(), "map");
+    must(session().map(range(), host, how, cache, {.largest_level = level}).has_value(), "map");
   }
   // All of the memory is there, in leaves of `level`, leading where it should, with the rights that `allowed(page)`
   // gives.

@@ -35,7 +35,7 @@ inline constexpr std::uint64_t blocked = 8 * gib;  // 2 MiB
 template <class Rig>
 [[gnu::noinline]] bool measured_map(Rig& rig, input_range range, int level) {
   auto session = rig.session();
-  return session.map(range, Rig::behind(range.first()), Rig::ordinary, {.largest_level = level}).has_value();
+  return session.map(range, Rig::behind(range.first()), Rig::ordinary, rig.cache, {.largest_level = level}).has_value();
 }
 template <class Rig, class Meter>
 void map_range(Meter& meter, std::uint64_t bytes, int level) {
@@ -64,7 +64,7 @@ void map_fault(Meter& meter, std::uint64_t bytes, int level) {
 template <class Rig>
 [[gnu::noinline]] split_result measured_split(Rig& rig, input_range range) {
   auto session = rig.session();
-  return session.split(range).value_or({.out_of_memory = true});
+  return session.split(range, 0, rig.cache).value_or({.out_of_memory = true});
 }
 template <class Rig, class Meter>
 void split_from(Meter& meter, int level) {
@@ -152,10 +152,10 @@ void age_all(Meter& meter) {
 // ---- the dirty log
 
 // What a harvest does to the table for one word of 64 pages.
-template <class Session>
-[[gnu::noinline]] bool measured_harvest(Session& session, input_address at, std::uint64_t mask) {
+template <class Session, class Cache>
+[[gnu::noinline]] bool measured_harvest(Session& session, input_address at, std::uint64_t mask, Cache& cache) {
   const auto protection = session.write_protect(at, mask);
-  const auto splitting = session.split(input_range::sized(at, 64 * page), 0);
+  const auto splitting = session.split(input_range::sized(at, 64 * page), 0, cache);
   return protection && *protection && splitting && splitting->leaves == 0;
 }
 template <class Rig, class Meter>
@@ -167,7 +167,7 @@ void clear_dirty_log(Meter& meter) {
   {
     auto session = rig.session();
     for (std::uint64_t at = 0; at < sectioned; at += 64 * page)
-      done = measured_harvest(session, Rig::guest + at, ~std::uint64_t{0}) && done;
+      done = measured_harvest(session, Rig::guest + at, ~std::uint64_t{0}, rig.cache) && done;
   }
   meter.stop();
   must(done, "clear");
@@ -187,9 +187,9 @@ void dirty_log_clear(Meter& meter) {
   rig.fill(0);
   std::vector<std::uint64_t> log_words(bitmap_words(sectioned / page)), asked(log_words.size(), ~std::uint64_t{0});
   const eager_split_control control{true, block};
-  dirty_log<table_type, open_lock, dirty_bitmap> log{rig.tables, rig.lock,
-                                                     memory_slot{.first = Rig::guest, .pages = sectioned / page},
-                                                     dirty_bitmap{log_words.data(), sectioned / page}, control};
+  dirty_log<table_type, typename Rig::guard_type, dirty_bitmap> log{
+      rig.tables, rig.sync.guard, memory_slot{.first = Rig::guest, .pages = sectioned / page},
+      dirty_bitmap{log_words.data(), sectioned / page}, control};
   must(log.enable({.manual_protect = true, .initially_set = true}, rig.cache).has_value(), "enable");
   meter.start(sectioned / (64 * page));
   const auto done = measured_clear(log, sectioned / page, asked.data(), rig.cache);
@@ -205,7 +205,7 @@ template <class Rig>
 [[gnu::noinline]] write_grant measured_fast_path(Rig& rig, const invalidation_sequence& sequence, dirty_bitmap& log,
                                                  input_address at) {
   const std::uint64_t snapshot = sequence.sample();
-  auto session = rig.tables.shared(rig.lock);
+  auto session = rig.tables.one_page_session(rig.sync.guard);
   if (sequence.must_retry(snapshot, at)) return write_grant::not_mapped;
   return session.make_writable(at, [&] { log.mark((at - Rig::guest) / page); });
 }
@@ -234,7 +234,7 @@ template <class Handler, class Log, class Cache>
 template <class Rig, class Meter>
 void fault_fast(Meter& meter) {
   using table_type = typename Rig::table_type;
-  using log_type = dirty_log<table_type, open_lock, dirty_bitmap>;
+  using log_type = dirty_log<table_type, typename Rig::guard_type, dirty_bitmap>;
   struct backing {
     result<host_page> resolve(const memory_slot&, input_address at, bool) noexcept {
       return host_page{Rig::behind(at), true, 0};
@@ -245,13 +245,13 @@ void fault_fast(Meter& meter) {
   rig.fill(0);
   std::vector<std::uint64_t> log_words(bitmap_words(paged / page));
   const eager_split_control control;
-  log_type log{rig.tables, rig.lock, memory_slot{.first = Rig::guest, .pages = paged / page},
+  log_type log{rig.tables, rig.sync.guard, memory_slot{.first = Rig::guest, .pages = paged / page},
                dirty_bitmap{log_words.data(), paged / page}, control};
   must(log.enable({}, rig.cache).has_value(), "enable");
   backing host;
   invalidation_sequence sequence;
-  fault_handler<table_type, open_lock, backing, dirty_bitmap> handler{rig.tables, rig.lock, sequence, host,
-                                                                      fault_path::fast};
+  fault_handler<table_type, typename Rig::guard_type, backing, dirty_bitmap> handler{
+      rig.tables, rig.sync.guard, sequence, host, fault_path::fast};
   const auto order = shuffled(paged / page);
   std::size_t fixed = 0;
   meter.start(order.size());
@@ -323,6 +323,7 @@ void unmap_4k(Meter& meter) {
   const auto done = measured_unmap(rig);
   meter.stop();
   must(done && done->entries == paged / page && done->accessed && !done->dirty, "unmap");
+  rig.sync.collect(rig.tables);
   must(before - rig.all.taken >= paged / block, "the tables are not back");
   rig.expect_nothing();
 }
@@ -340,6 +341,7 @@ void discard_4k(Meter& meter) {
   const auto done = measured_discard(rig);
   meter.stop();
   must(done.has_value(), "discard");
+  rig.sync.collect(rig.tables);
   must(before - rig.all.taken >= paged / block, "the tables are not back");
   rig.expect_nothing();
 }
@@ -379,6 +381,7 @@ void for_each_row(Use&& use) {
   const auto both = [&]<class Format>(const char* format) {
     rows_of.template operator()<rig<Format, direct_memory>>(format, "run");
     rows_of.template operator()<rig<Format, word_memory>>(format, "word");
+    rows_of.template operator()<rig<Format, word_memory, lockless>>(format, "free");
   };
   both.template operator()<riscv::sv39x4>("riscv-sv39x4");
   both.template operator()<arm64::stage2_4k<40>>("arm64-4k-40");

@@ -87,6 +87,7 @@ QUIRE_TEST_WITHOUT(child);
 QUIRE_TEST_WITHOUT(is_writable);
 QUIRE_TEST_WITHOUT(is_accessed);
 QUIRE_TEST_WITHOUT(is_dirty);
+QUIRE_TEST_WITHOUT(is_grantable);
 QUIRE_TEST_WITHOUT(make_writable);
 QUIRE_TEST_WITHOUT(write_protect);
 QUIRE_TEST_WITHOUT(set_accessed);

@@ -211,6 +211,10 @@ failure every_word_is_something() {
     random ^= random << 17;
     const int level = round % F::shape.levels;
     const auto entry = static_cast<typename F::word>(random);
+    const bool grantable = level == 0 && F::is_grantable(entry);
+    if (grantable && (F::kind_of(entry, 0) != entry_kind::leaf || F::group_of(entry, 0) != 0 ||
+                      (entry & F::may_write_bit) == 0))
+      return {.what = "is_grantable", .level = level, .entry = entry};
     switch (F::kind_of(entry, level)) {
       case entry_kind::absent:
         if (entry != 0) return {.what = "absent, but not 0", .level = level, .entry = entry};
@@ -326,10 +330,15 @@ template <class F>
 failure questions_agree_with_the_attributes() {
   bool some_quiet = false;
   const failure found =
-      for_each_leaf<F>([&](int, int, output_address, const attributes& wanted, auto entry) -> const char* {
+      for_each_leaf<F>([&](int level, int group, output_address, const attributes& wanted, auto entry) -> const char* {
         if (F::is_writable(entry) != wanted.allowed.contains(writable)) return "is_writable";
         if (F::is_accessed(entry) != wanted.accessed) return "is_accessed";
         if (F::is_dirty(entry) != wanted.dirty) return "is_dirty";
+        // Where it cannot be had, make_writable adds another right as well.
+        const bool grants_only_writing =
+            F::attributes_of(F::make_writable(entry), level).allowed == (wanted.allowed | writable);
+        if (level == 0 && F::is_grantable(entry) != (group == 0 && wanted.may_write && grants_only_writing))
+          return "is_grantable";
         const bool quiet = (entry & F::quiet_bits) == F::quiet_bits;
         some_quiet = some_quiet || quiet;
         if (quiet && F::facts.sets_accessed && !wanted.accessed) return "quiet, but not accessed";

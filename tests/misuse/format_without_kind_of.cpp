@@ -32,6 +32,7 @@ struct my_format {
   static constexpr auto is_writable = archetype::is_writable;
   static constexpr auto is_accessed = archetype::is_accessed;
   static constexpr auto is_dirty = archetype::is_dirty;
+  static constexpr auto is_grantable = archetype::is_grantable;
   static constexpr auto make_writable = archetype::make_writable;
   static constexpr auto write_protect = archetype::write_protect;
   static constexpr auto set_accessed = archetype::set_accessed;

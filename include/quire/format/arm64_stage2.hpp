@@ -174,6 +174,9 @@ struct stage2 {
   static constexpr entry_test<word> is_dirty =
       has_dirty ? entry_test<word>{valid | dbm | s2ap_write, valid | dbm | s2ap_write} : entry_test<word>{0, 1};
 
+  static constexpr entry_test<word> is_grantable{valid | type | sw_may_write | (Options.contiguous ? contig : 0),
+                                                 valid | type | sw_may_write};
+
   // With DBM, S2AP[1] comes along: the write that faulted is about to happen. Protecting takes both, so ask is_dirty
   // of the old entry first.
   static constexpr entry_change<word> make_writable{{valid, valid}, ~word{0}, writes | s2ap_write | sw_may_write};

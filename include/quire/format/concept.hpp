@@ -103,6 +103,9 @@ struct format_archetype {
   static constexpr entry_test<word> is_writable{1, 1};  // where the hardware manages dirty: also writable-clean
   static constexpr entry_test<word> is_accessed{1, 1};
   static constexpr entry_test<word> is_dirty{0, 1};  // never: this format has no dirty bit
+  // Of an entry of level 0: a single leaf that has may_write_bit and may have the right to write besides those that it
+  // has. One fault of one page may make it writable.
+  static constexpr entry_test<word> is_grantable{0, 1};
 
   // ---- changes, for leaves; each keeps all other bits
   // make_writable also sets dirty where the hardware would trap on a writable, clean leaf. It does not ask may_write.
@@ -155,6 +158,7 @@ concept pte_format_changes = requires(permissions rights) {
   { F::is_writable } -> std::convertible_to<entry_test<typename F::word>>;
   { F::is_accessed } -> std::convertible_to<entry_test<typename F::word>>;
   { F::is_dirty } -> std::convertible_to<entry_test<typename F::word>>;
+  { F::is_grantable } -> std::convertible_to<entry_test<typename F::word>>;
   { F::make_writable } -> std::convertible_to<entry_change<typename F::word>>;
   { F::write_protect } -> std::convertible_to<entry_change<typename F::word>>;
   { F::set_accessed } -> std::convertible_to<entry_change<typename F::word>>;

@@ -116,6 +116,7 @@ struct gstage {
   static constexpr entry_test<word> is_writable{v | w, v | w};
   static constexpr entry_test<word> is_accessed{v | a, v | a};
   static constexpr entry_test<word> is_dirty{v | d, v | d};
+  static constexpr entry_test<word> is_grantable{v | r | rsw0, v | r | rsw0};  // W needs R
 
   // Svade hardware traps a store to a clean leaf, so whoever grants W sets D with it.
   static constexpr entry_change<word> make_writable{{v, v}, ~word{0}, r | w | d | rsw0};

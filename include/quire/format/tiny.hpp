@@ -190,6 +190,7 @@ struct format {
   static constexpr entry_test<word> is_writable = live_and(writes);
   static constexpr entry_test<word> is_accessed = live_and(a);
   static constexpr entry_test<word> is_dirty = has_dirty ? live_and(written) : entry_test<word>{0, 1};
+  static constexpr entry_test<word> is_grantable{live | may_write | group_flag, live | may_write};
 
   static constexpr entry_change<word> make_writable =
       change(live_and(0), 0, writes | may_write | (has_dirty ? written : 0));

@@ -9,7 +9,7 @@
 // The lock lives outside. What the locking policy allows is what the session's type offers.
 #pragma once
 
-#include <cstdint>  // uint8_t
+#include <cstdint>  // uint64_t
 #include <utility>  // exchange, move
 
 #include <quire/table/concurrent/session.hpp>  // concurrent_session
@@ -47,7 +47,7 @@ class page_table {
   page_table(const page_table&) = delete;
   page_table& operator=(const page_table&) = delete;
   constexpr page_table(page_table&& other) noexcept
-      : policies_(std::move(other.policies_)), root_(other.root_), stage_(std::exchange(other.stage_, none)) {}
+      : policies_(std::move(other.policies_)), root_(std::exchange(other.root_, none)) {}
   page_table& operator=(page_table&&) = delete;
   // Frees what is left, without yielding. Caller must: be the only one left, hardware included.
   constexpr ~page_table() {
@@ -57,13 +57,12 @@ class page_table {
 
   // Takes an empty root: root_table_bytes<Format>, aligned to that. Errors: no_memory.
   [[nodiscard]] constexpr result<void> create() noexcept {
-    if (stage_ != none) return {};
+    if (root_ != none) return {};
     const auto root = policies_.tables.take_root(root_table_bytes<Format>);
     if (!root) return root.error();
     QUIRE_EXPECTS(root->is_aligned(root_table_bytes<Format>));
-    root_ = *root;
-    policies_.maintenance.table_filled(root_, root_table_bytes<Format>);
-    policies_.words.store(stage_, open, order::release);
+    policies_.maintenance.table_filled(*root, root_table_bytes<Format>);
+    policies_.words.store(root_, root->value | open, order::release);
     return {};
   }
 
@@ -72,17 +71,18 @@ class page_table {
   // user's RCU, epoch_reclaim::wait_for_sections); take the root from every CPU; destroy(). Idempotent.
   constexpr void close() noexcept {
     // Release: what the caller did to the table is seen by whoever waits for the sections.
-    if (stage_ == open) policies_.words.store(stage_, closed, order::release);
+    if ((root_ & open) != 0) policies_.words.store(root_, root_ ^ (open | closed), order::release);
   }
 
   // Gives back at most `most` tables, then says whether all are gone, the root too. Idempotent; resumable; the table
   // translates less and less meanwhile. Caller must: have taken the root from every CPU, invalidated its translations,
   // and be sure that no software walker is left and that none begins (close()).
   constexpr bool destroy(std::size_t most) noexcept {
-    if (stage_ == none) return true;
-    if (!destroy_below<Format::shape.root_level>(root_, most)) return false;
-    policies_.words.store(stage_, none, order::relaxed);
-    policies_.tables.give_back_root(root_, root_table_bytes<Format>);
+    if (root_ == none) return true;
+    const table_address root{root_ & ~(open | closed)};
+    if (!destroy_below<Format::shape.root_level>(root, most)) return false;
+    policies_.words.store(root_, none, order::relaxed);
+    policies_.tables.give_back_root(root, root_table_bytes<Format>);
     return true;
   }
 
@@ -90,9 +90,10 @@ class page_table {
   // was told of the table after create(), and a section that is entered after close() was waited for sees it by the
   // fence in enter().
   [[nodiscard]] constexpr result<table_address> root() const noexcept {
-    if (policies_.words.load(stage_, order::relaxed) != open) [[unlikely]]
+    const std::uint64_t seen = policies_.words.load(root_, order::relaxed);
+    if ((seen & open) == 0) [[unlikely]]
       return errc::no_root;
-    return root_;
+    return table_address{seen - open};
   }
   [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
 
@@ -164,11 +165,11 @@ class page_table {
     return true;
   }
 
-  static constexpr std::uint8_t none = 0, open = 1, closed = 2;
+  // The root's address with one of these in its low bits, where it has none; or nothing.
+  static constexpr std::uint64_t none = 0, open = 1, closed = 2;
 
   Policies policies_;
-  table_address root_{};
-  std::uint8_t stage_ = none;
+  std::uint64_t root_ = none;
   struct nothing {};
   [[no_unique_address]] std::conditional_t<concurrent_locking<locking>, reduction_count, nothing> reductions_{};
 };

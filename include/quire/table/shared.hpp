@@ -31,12 +31,7 @@ QUIRE_INLINE constexpr void announce_locally(P& policies, input_address address)
   policies.invalidation.local({page, page + (Format::shape.page_bytes() - 1), 0, true, invalidation_reason::relaxed});
 }
 
-template <pte_format Format>
-[[nodiscard]] QUIRE_INLINE constexpr bool may_be_granted(typename Format::word entry) noexcept {
-  return Format::kind_of(entry, 0) == entry_kind::leaf && Format::group_of(entry, 0) == 0 &&
-         (entry & Format::may_write_bit) != 0;
-}
-// Of an entry for which that does not hold.
+// Of an entry that is not grantable.
 template <pte_format Format>
 [[nodiscard]] QUIRE_INLINE constexpr write_grant why_not_granted(typename Format::word entry, int level) noexcept {
   const entry_kind kind = Format::kind_of(entry, level);
@@ -67,7 +62,7 @@ template <pte_format Format, class P, class Mark>
   using word = typename Format::word;
   const auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
   word entry = found.entry;
-  if (found.level != 0 || !detail::may_be_granted<Format>(entry)) [[unlikely]]
+  if (found.level != 0 || !Format::is_grantable(entry)) [[unlikely]]
     return detail::why_not_granted<Format>(entry, found.level);
   if constexpr (mark_first) mark();
   for (;;) {
@@ -88,7 +83,7 @@ template <pte_format Format, class P, class Mark>
       detail::announce_locally<Format>(policies, address);
       return write_grant::granted;
     }
-    if (!detail::may_be_granted<Format>(entry)) return detail::why_not_granted<Format>(entry, 0);
+    if (!Format::is_grantable(entry)) return detail::why_not_granted<Format>(entry, 0);
   }
 }
 
