@@ -2,9 +2,11 @@
 // A vCPU's MMU in software: cache, walk, fault.
 #pragma once
 
+#include <chrono>    // milliseconds
 #include <cstdint>   // uint64_t
 #include <cstdlib>   // abort
 #include <optional>  // optional
+#include <thread>    // sleep_for
 
 #include <fmt/format.h>  // print
 
@@ -44,7 +46,7 @@ class mmu {
       if (const auto* hit = seat_.cache().find(page, write)) return hit->host;
       if (const auto found = walk(address); found && (found->writable || !write))
         return seat_.cache().fill(*found)->host;
-      fault(address, write);
+      fault(address, write, tries >= most_hasty_tries);
     }
     give_up("a fault that does not go away", address);
   }
@@ -63,9 +65,11 @@ class mmu {
                       .writable = leaf.allowed.contains(quire::writable) && !traps_clean};
   }
 
-  // The handler sleeps on locks, so the vCPU leaves its running section for it.
-  void fault(quire::input_address address, bool write) {
+  // The handler sleeps on locks, so the vCPU leaves its running section for it; and so it does for a moment with
+  // `patiently`, when whoever is in the way seems to sleep.
+  void fault(quire::input_address address, bool write, bool patiently) {
     seat_.leave();
+    if (patiently) std::this_thread::sleep_for(std::chrono::milliseconds{1});
     if (write) ++my_tally.write_faults;
     const auto done =
         guest_.handle(number_, {.address = address, .access = write ? quire::writable : quire::readable}, tables_);
@@ -83,8 +87,8 @@ class mmu {
     std::abort();
   }
 
-  // A race can make one access fault several times, but each time somebody else made progress.
-  static constexpr int most_tries = 10'000;
+  // A race can make one access fault several times: each time somebody else made progress, or owns the entry.
+  static constexpr int most_hasty_tries = 100, most_tries = 10'000;
 
   Vm& guest_;
   seat& seat_;
