@@ -6,14 +6,14 @@
 //   table.concurrent(section)                    enters; its end leaves, then retires what it unlinked
 //   section.collect(links, source)               gives back what may go; call it now and then, and at the end
 //
-// Who writes what: a slot is written by its owner alone, the epoch by whoever advances it (compare-exchange). A table
-// waits in its owner's slot, on a list that is threaded through the waiting tables (`links`: links.set(table, next),
-// links.next(table)).
+// An epoch is an odd number, the next one two more; 0 says "in none". Who writes what: a slot is written by its owner
+// alone, the epoch by whoever advances it (compare-exchange). A table waits in its owner's slot, on a list that is
+// threaded through the waiting tables (`links`: links.set(table, next), links.next(table)).
 //
 // Why it is right. A reader announces the epoch e that it read, then fences; so whoever unlinks a table, fences, and
 // then reads the epoch, reads e or a later one if the reader may have seen the table (a table is tagged with what was
-// read). The epoch goes from n to n + 1 only when every announced epoch is n. So while that reader is inside, the epoch
-// is at most one past the table's tag, and a table is given back only when it is two past it.
+// read). The epoch moves on only when every announced epoch is the present one. So while that reader is inside, the
+// epoch is at most one step past the table's tag, and a table is given back only when it is two steps past it.
 //
 // Progress: entering, leaving and retiring never wait. Tables wait as long as the longest section.
 //
@@ -52,7 +52,7 @@ struct table_list {
 
 // One thread's part. Its own cache line: entering a section must not disturb other threads.
 struct alignas(64) epoch_slot {
-  std::uint64_t announced = 0;  // 0: outside; else epoch * 2 + 1
+  std::uint64_t announced = 0;  // 0: outside
   struct {
     table_list tables;
     std::uint64_t epoch = 0;
@@ -79,10 +79,10 @@ class basic_epoch_reclaim {
     for (std::size_t i = 0; i < count_; ++i) {
       // Acquire: what the section did is over before its tables are given back.
       const std::uint64_t announced = words_.load(slots_[i].announced, order::acquire);
-      if (announced != 0 && announced != now * 2 + 1) return now;
+      if (announced != 0 && announced != now) return now;
     }
     // Release: who reads the new epoch knows of the sections that were seen to be left. Acquire: of those others saw.
-    if (words_.compare_exchange(epoch_, now, now + 1, order::acq_rel)) return now + 1;
+    if (words_.compare_exchange(epoch_, now, now + step, order::acq_rel)) return now + step;
     return now;
   }
   // Returns when every section that is open now has been left; pause() while one holds it up. Caller must: be in none.
@@ -90,7 +90,7 @@ class basic_epoch_reclaim {
   void wait_for_sections(Pause&& pause) noexcept {
     words_.fence(order::seq_cst);  // what the caller did before is seen by every section that is not waited for
     std::uint64_t now = epoch();
-    for (const std::uint64_t wanted = now + 2; now < wanted;) {
+    for (const std::uint64_t wanted = now + 2 * step; now < wanted;) {
       const std::uint64_t next = advance();
       if (next == now) pause();
       now = next;
@@ -103,6 +103,8 @@ class basic_epoch_reclaim {
     QUIRE_EXPECTS(i < count_);
     return slots_[i];
   }
+
+  static constexpr std::uint64_t step = 2;
 
   epoch_slot* slots_;
   std::size_t count_;
@@ -122,7 +124,7 @@ class basic_epoch_section {
     const Words& words = domain_.words_;
     // Relaxed: an old epoch holds the next ones back for longer, and the fence orders the rest.
     const std::uint64_t now = words.load(domain_.epoch_, order::relaxed);
-    words.store(mine_.announced, now * 2 + 1, order::relaxed);
+    words.store(mine_.announced, now, order::relaxed);
     words.fence(order::seq_cst);  // announced before any entry is read
   }
   // Release: what was read inside was read before.
@@ -134,7 +136,7 @@ class basic_epoch_section {
   void retire(Links links, Source& source, table_address table) noexcept {
     domain_.words_.fence(order::seq_cst);  // unlinked before the epoch is read
     const std::uint64_t now = domain_.epoch();
-    auto& bag = mine_.waiting[now % 3];
+    auto& bag = mine_.waiting[now / step % 3];
     if (bag.epoch != now) {  // three or more epochs old
       give_back(links, source, bag.tables);
       bag.epoch = now;
@@ -147,13 +149,15 @@ class basic_epoch_section {
     const std::uint64_t now = domain_.advance();
     std::size_t left = 0;
     for (auto& bag : mine_.waiting) {
-      if (bag.tables.count != 0 && bag.epoch + 2 <= now) give_back(links, source, bag.tables);
+      if (bag.tables.count != 0 && bag.epoch + 2 * step <= now) give_back(links, source, bag.tables);
       left += bag.tables.count;
     }
     return left;
   }
 
  private:
+  static constexpr std::uint64_t step = basic_epoch_reclaim<Words>::step;
+
   template <class Links, class Source>
   static void give_back(Links& links, Source& source, table_list& tables) noexcept {
     while (tables.count != 0) source.give_back(tables.pop(links));
