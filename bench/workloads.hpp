@@ -225,6 +225,41 @@ void fast_path(Meter& meter, std::vector<std::uint64_t> order) {
   for (const std::uint64_t word : log_words) must(word == ~std::uint64_t{0}, "a page was not marked");
   rig.expect(0, read_write);
 }
+// The other things that are done to one page beside others.
+template <class Rig>
+[[gnu::noinline]] result<bool> measured_age_page(Rig& rig, input_address at) {
+  return rig.tables.one_page_session(rig.sync.guard).test_and_clear_accessed(at);
+}
+template <class Rig, class Meter>
+void age_page(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  const auto order = shuffled(paged / page);
+  std::size_t aged = 0;
+  meter.start(order.size());
+  for (const std::uint64_t number : order)
+    aged += measured_age_page(rig, Rig::guest + number * page).value_or(false) ? 1U : 0U;
+  meter.stop();
+  must(aged == order.size(), "age");
+  rig.expect(0, read_write, false);
+}
+template <class Rig>
+[[gnu::noinline]] result<void> measured_relax_page(Rig& rig, input_address at) {
+  return rig.tables.one_page_session(rig.sync.guard).relax(at, read_execute);
+}
+template <class Rig, class Meter>
+void relax_page(Meter& meter) {
+  Rig rig{paged};
+  rig.fill(0, {.allowed = readable, .may_write = true});
+  const auto order = shuffled(paged / page);
+  std::size_t relaxed = 0;
+  meter.start(order.size());
+  for (const std::uint64_t number : order)
+    relaxed += measured_relax_page(rig, Rig::guest + number * page).has_value() ? 1U : 0U;
+  meter.stop();
+  must(relaxed == order.size(), "relax");
+  rig.expect(0, read_execute);
+}
 // The same through fault_handler::handle.
 template <class Handler, class Log, class Cache>
 [[gnu::noinline]] result<fault_report> measured_fault(Handler& handler, const guest_fault& fault, Log* log,
@@ -250,8 +285,8 @@ void fault_fast(Meter& meter) {
   must(log.enable({}, rig.cache).has_value(), "enable");
   backing host;
   invalidation_sequence sequence;
-  fault_handler<table_type, typename Rig::guard_type, backing, dirty_bitmap> handler{
-      rig.tables, rig.sync.guard, sequence, host, fault_path::fast};
+  fault_handler<table_type, typename Rig::guard_type, backing, dirty_bitmap> handler{rig.tables, rig.sync.guard,
+                                                                                     sequence, host, fault_path::fast};
   const auto order = shuffled(paged / page);
   std::size_t fixed = 0;
   meter.start(order.size());
@@ -364,6 +399,8 @@ void for_each_workload(Use&& use) {
   use("write_protect_mask_one", [](auto& meter) { write_protect_mask<Rig>(meter, std::uint64_t{1} << 37); });
   use("fast_path", [](auto& meter) { fast_path<Rig>(meter, shuffled(paged / page)); });
   use("fast_path_sequential", [](auto& meter) { fast_path<Rig>(meter, in_sequence(paged / page)); });
+  use("age_page", [](auto& meter) { age_page<Rig>(meter); });
+  use("relax_page", [](auto& meter) { relax_page<Rig>(meter); });
   use("fault_fast", [](auto& meter) { fault_fast<Rig>(meter); });
   use("lookup", [](auto& meter) { lookup<Rig>(meter); });
   use("lookup_decoded", [](auto& meter) { lookup_decoded<Rig>(meter); });
@@ -381,7 +418,7 @@ void for_each_row(Use&& use) {
   const auto both = [&]<class Format>(const char* format) {
     rows_of.template operator()<rig<Format, direct_memory>>(format, "run");
     rows_of.template operator()<rig<Format, word_memory>>(format, "word");
-    rows_of.template operator()<rig<Format, word_memory, lockless>>(format, "free");
+    rows_of.template operator()<rig<Format, word_memory, lockless>>(format, "sections");
   };
   both.template operator()<riscv::sv39x4>("riscv-sv39x4");
   both.template operator()<arm64::stage2_4k<40>>("arm64-4k-40");

@@ -12,9 +12,10 @@
 // or QUIRE_NO_RUN_CAPABILITY for thread sanitizers) every operation works word by word.
 #pragma once
 
-#include <concepts>  // same_as
-#include <cstddef>   // size_t
-#include <cstdint>   // uintptr_t
+#include <concepts>     // same_as
+#include <cstddef>      // size_t
+#include <cstdint>      // uintptr_t
+#include <type_traits>  // is_trivially_copyable_v
 
 #include <quire/address.hpp>  // table_address
 #include <quire/atomic.hpp>   // order
@@ -41,6 +42,11 @@ concept run_memory = memory_policy<M, Word> && requires(M& m, table_address tabl
   { m.template written<Word>(table, n, n) } -> std::same_as<void>;
 };
 #endif
+
+// How a loop holds a memory policy: a small, plain one by value, so that nothing of it is read again after every store.
+template <class M>
+using memory_in_loop =
+    std::conditional_t<std::is_trivially_copyable_v<M> && sizeof(M) <= 2 * sizeof(void*), const M, M&>;
 
 // Tables that the CPU sees at a fixed displacement from their address: a direct map, or identity.
 class direct_memory {

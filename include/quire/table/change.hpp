@@ -160,9 +160,22 @@ constexpr error find_misfit(Operation& op, input_range range,
                                                                                         range, visitor);
 }
 
-// Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages).
+// Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
+// last): whether any page of a leaf is. of(run): the entries of a run of pages, one after the other.
 struct every_page {
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
+
+  struct entries {
+    std::size_t i;
+    std::size_t last;
+    [[nodiscard]] constexpr bool more() const noexcept { return i <= last; }
+    [[nodiscard]] constexpr std::size_t index() const noexcept { return i; }
+    constexpr void next() noexcept { ++i; }
+  };
+  template <class Run>
+  [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
+    return {run.first, run.last};
+  }
 };
 template <pte_format Format>
 struct masked_pages {
@@ -176,10 +189,24 @@ struct masked_pages {
     const std::uint64_t bits = mask >> skip;
     return pages >= 64 ? bits : bits & ((std::uint64_t{1} << pages) - 1);
   }
-  // Whether any page of a leaf is meant, which may begin below base.
+  // The leaf may begin below base.
   [[nodiscard]] constexpr bool any(input_address first, input_address last) const noexcept {
     const input_address at = first < base ? base : first;
     return from(at, ((last - at) >> Format::shape.page_bits) + 1) != 0;
+  }
+
+  struct entries {
+    std::size_t first;
+    std::uint64_t bits;  // bit 0: entry `first`
+    [[nodiscard]] constexpr bool more() const noexcept { return bits != 0; }
+    [[nodiscard]] constexpr std::size_t index() const noexcept {
+      return first + static_cast<unsigned>(__builtin_ctzll(bits));
+    }
+    constexpr void next() noexcept { bits &= bits - 1; }
+  };
+  template <class Run>
+  [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
+    return {run.first, from(run.address(run.first), run.last - run.first + 1)};
   }
 };
 

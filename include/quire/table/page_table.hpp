@@ -14,7 +14,7 @@
 
 #include <quire/table/concurrent/session.hpp>  // concurrent_session
 #include <quire/table/session.hpp>             // exclusive_session
-#include <quire/table/shared_session.hpp>      // shared_session
+#include <quire/table/shared_session.hpp>      // shared_session, section_session
 
 namespace quire {
 
@@ -134,7 +134,7 @@ class page_table {
   template <class Guard>
     requires(locking::has_read_side || concurrent_locking<locking>)
   [[nodiscard]] constexpr auto one_page_session(Guard& guard) noexcept {
-    if constexpr (concurrent_locking<locking>) return concurrent(guard);
+    if constexpr (concurrent_locking<locking>) return section_session<page_table, Guard>{*this, guard};
     else return shared(guard);
   }
   // Gives back the tables that sessions of this section unlinked and that nobody can be inside any more; gives how many

@@ -28,49 +28,104 @@ class concurrent_change {
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
-    for (std::size_t i = run.first; i <= run.last; ++i) {
-      word entry = op_.policies.memory.template load<word>(run.table, i, order::acquire);
-      for (;;) {
-        const entry_kind kind = format::kind_of(entry, Run::level);
-        if (kind == entry_kind::table) return run_stop<word>::at_table(i, entry);
-        if (kind == entry_kind::locked) return run_stop<word>::retry(i);
-        if (kind != entry_kind::leaf) break;
-        if constexpr (has_groups<format>) {
+    if constexpr (Run::level == 0 && !has_groups<format>) {
+      return pages(run);
+    } else {
+      for (std::size_t i = run.first; i <= run.last; ++i) {
+        word entry = op_.policies.memory.template load<word>(run.table, i, order::acquire);
+        for (;;) {
+          if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
           const entry_span span = group_span<format>(entry, Run::level, i);
-          if (span.first != span.last) {
-            if (pages_.any(run.address(span.first), run.address(span.last + 1) - 1) && !change_group(run, span))
-              return run_stop<word>::retry(span.first);
+          if (!pages_.any(run.address(span.first), run.address(span.last + 1) - 1)) {
             i = span.last;
             break;
           }
-        }
-        if (!pages_.any(run.address(i), run.address(i + 1) - 1)) break;
-        const word after = change_(entry);
-        if (after == entry) {
-          found_as_wanted = true;
-          break;
-        }
-        if (why_ == invalidation_reason::reduced) op_.reduces();
-        // Release: whoever finds the entry changed also finds this operation counted.
-        if (op_.policies.memory.template compare_exchange<word>(run.table, i, entry, after, order::release)) {
-          changed(run, i, i, loses_dirty(entry));
-          break;
+          if (span.first != span.last) {
+            if (!change_group(run, span)) return run_stop<word>::retry(span.first);
+            i = span.last;
+            break;
+          }
+          const word after = change_(entry);
+          if (after == entry) {
+            if (!passes<Run::level>(entry)) return run_stop<word>::retry(i);
+            break;
+          }
+          if (why_ == invalidation_reason::reduced) op_.reduces();
+          if (exchange(run, op_.policies.memory, i, entry, after)) {
+            announce(run, i, i);
+            break;
+          }
         }
       }
+      return run_stop<word>::done();
     }
-    return run_stop<word>::done();
   }
 
  private:
-  [[nodiscard]] constexpr bool loses_dirty(word entry) const noexcept {
-    return format::facts.has_dirty && format::is_dirty(entry) && !format::is_dirty(change_(entry));
+  // Nearly all of the work: no tables, no groups, and little is asked for each entry.
+  template <class Run>
+  constexpr run_stop<word> pages(const Run& run) noexcept {
+    const entry_change<word> change = change_;  // a copy: stores to entries cannot change it
+    memory_in_loop<decltype(op_.policies.memory)> memory = op_.policies.memory;
+    auto entries = pages_.of(run);
+    word entry = 0, after = 0;
+    const auto read = [&] {
+      entry = memory.template load<word>(run.table, entries.index(), order::acquire);
+      after = change(entry);  // of what is no leaf it changes nothing
+    };
+    for (;; entries.next()) {
+      if (!entries.more()) return run_stop<word>::done();
+      read();
+      if (after != entry) break;
+      if (!passes<0>(entry)) return run_stop<word>::retry(entries.index());
+    }
+    const std::size_t first = entries.index();
+    if (why_ == invalidation_reason::reduced) op_.reduces();
+    for (std::size_t last = first;;) {
+      if (after != entry) [[likely]] {
+        if (!exchange(run, memory, entries.index(), entry, after)) {
+          after = change(entry);
+          continue;
+        }
+        last = entries.index();
+      } else if (!passes<0>(entry)) {
+        announce(run, first, last);
+        return run_stop<word>::retry(entries.index());
+      }
+      entries.next();
+      if (!entries.more()) {
+        announce(run, first, last);
+        return run_stop<word>::done();
+      }
+      read();
+    }
+  }
+
+  // Whether an entry to which nothing is to be done can be passed: not if another owns it.
+  template <int Level>
+  [[nodiscard]] constexpr bool passes(word entry) noexcept {
+    const entry_kind kind = format::kind_of(entry, Level);
+    found_as_wanted = found_as_wanted || kind == entry_kind::leaf;
+    return kind != entry_kind::locked;
+  }
+  // Release: whoever finds the entry changed also finds this operation counted.
+  template <class Run, class Memory>
+  [[nodiscard]] QUIRE_INLINE constexpr bool exchange(const Run& run, Memory& memory, std::size_t i, word& entry,
+                                                     word after) noexcept {
+    if (!memory.template compare_exchange<word>(run.table, i, entry, after, order::release)) [[unlikely]]
+      return false;
+    if constexpr (!reports_nothing<format, Report>) {
+      if (loses_dirty(entry)) report_(run.address(i), format::shape.leaf_bytes(Run::level));
+    }
+    return true;
   }
   template <class Run>
-  constexpr void changed(const Run& run, std::size_t first, std::size_t last, bool cleaned) noexcept {
+  constexpr void announce(const Run& run, std::size_t first, std::size_t last) noexcept {
     any = true;
-    const input_address begin = run.address(first), end = run.address(last + 1) - 1;
-    op_.changed(begin, end, Run::level, why_);
-    if (cleaned) report_(begin, end - begin + 1);
+    op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
+  }
+  [[nodiscard]] constexpr bool loses_dirty(word entry) const noexcept {
+    return format::facts.has_dirty && format::is_dirty(entry) && !format::is_dirty(change_(entry));
   }
   // False: another owns it.
   template <class Run>

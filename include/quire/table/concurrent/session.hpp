@@ -242,9 +242,14 @@ class concurrent_session : public page_session<Table> {
     });
   }
   constexpr void retire_unlinked() noexcept {
-    auto& policies = table_->policies();
+    if (debt_.unlinked.count == 0) [[likely]]
+      return;
+    retire(table_->policies(), section_, std::exchange(debt_.unlinked, {}));
+  }
+  // Without the session, which would live in memory for its sake.
+  QUIRE_COLD static constexpr void retire(policies_type& policies, Section& section, table_list unlinked) noexcept {
     table_links<format, std::remove_reference_t<decltype(policies.memory)>> links{policies.memory};
-    while (debt_.unlinked.count != 0) section_.retire(links, policies.tables, debt_.unlinked.pop(links));
+    while (unlinked.count != 0) section.retire(links, policies.tables, unlinked.pop(links));
   }
 
   Section& section_;
