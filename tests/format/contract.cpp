@@ -212,8 +212,8 @@ failure every_word_is_something() {
     const int level = round % F::shape.levels;
     const auto entry = static_cast<typename F::word>(random);
     const bool grantable = level == 0 && F::is_grantable(entry);
-    if (grantable && (F::kind_of(entry, 0) != entry_kind::leaf || F::group_of(entry, 0) != 0 ||
-                      (entry & F::may_write_bit) == 0))
+    if (grantable &&
+        (F::kind_of(entry, 0) != entry_kind::leaf || F::group_of(entry, 0) != 0 || (entry & F::may_write_bit) == 0))
       return {.what = "is_grantable", .level = level, .entry = entry};
     switch (F::kind_of(entry, level)) {
       case entry_kind::absent:

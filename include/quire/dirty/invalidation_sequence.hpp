@@ -13,13 +13,13 @@
 // that it is about to write when it asks, behind a full fence (table/concurrent/map.hpp): begin() ends with one, too,
 // so either the fault sees the announcement, or the unmapping sees the entry owned and waits for it.
 //
-// Who writes what, and in which order. One word holds how many changes have ended and how many are announced; so a fault
-// that finds it as it was, with none announced, has asked all there is to ask. Otherwise it looks whether one of those
-// announced is of its range. Each has a slot of its own, taken by compare-exchange, with its range stored before it is
-// announced; changes that find no slot speak of all addresses. end() moves the word on before it frees the slot, and a
-// fault that has looked at the slots looks at the word again: if it read a range that was written after the announcement
-// which it found, that one has ended, and the word has moved. So a change that was announced when the fault looked is
-// never missed; one of another range may be taken for its own, which costs another try.
+// Who writes what, and in which order. One word holds how many changes have ended and how many are announced; so a
+// fault that finds it as it was, with none announced, has asked all there is to ask. Otherwise it looks whether one of
+// those announced is of its range. Each has a slot of its own, taken by compare-exchange, with its range stored before
+// it is announced; changes that find no slot speak of all addresses. end() moves the word on before it frees the slot,
+// and a fault that has looked at the slots looks at the word again: if it read a range that was written after the
+// announcement which it found, that one has ended, and the word has moved. So a change that was announced when the
+// fault looked is never missed; one of another range may be taken for its own, which costs another try.
 #pragma once
 
 #include <cstdint>  // uint64_t
