@@ -10,6 +10,7 @@ set(quire_core_headers
     include/quire/contract.hpp
     include/quire/error.hpp
     include/quire/geometry.hpp
+    include/quire/invalidation_request.hpp
     include/quire/quire.hpp
     include/quire/result.hpp
     include/quire/version.hpp

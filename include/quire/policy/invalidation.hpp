@@ -17,27 +17,9 @@
 #include <concepts>     // same_as
 #include <type_traits>  // remove_reference_t
 
-#include <quire/address.hpp>  // input_address
+#include <quire/invalidation_request.hpp>  // invalidation_request
 
 namespace quire {
-
-enum class invalidation_reason : unsigned char {
-  installed,  // invalid -> valid; only where the format caches invalid entries
-  relaxed,    // rights were added: the CPU that faults needs it, others may take one spurious fault
-  reduced,    // rights, accessed or dirty were taken away
-  resized,    // same translation in leaves of another size; only before something relies on the new size
-  removed,    // the translation is gone, and what it led to may be given away
-};
-
-struct invalidation_request {
-  input_address first;  // the first and the last byte whose translations changed
-  input_address last;
-  int level;       // of the leaves that changed; -1: unknown or mixed
-  bool leaf_only;  // no table entry changed: caches of the upper levels may be kept
-  invalidation_reason reason;
-
-  friend constexpr bool operator==(const invalidation_request&, const invalidation_request&) = default;
-};
 
 template <class I>
 concept invalidation_at_large = requires(I& i, const invalidation_request& request) {
