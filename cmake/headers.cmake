@@ -22,9 +22,11 @@ set(quire_core_headers
     include/quire/dirty/memory_slot.hpp
     include/quire/dirty/sink.hpp
     include/quire/format/arm64_stage2.hpp
+    include/quire/format/arm64_tlbi.hpp
     include/quire/format/change.hpp
     include/quire/format/concept.hpp
     include/quire/format/riscv_gstage.hpp
+    include/quire/format/riscv_hfence.hpp
     include/quire/format/tiny.hpp
     include/quire/policy/array_memory.hpp
     include/quire/policy/epoch.hpp

@@ -7,6 +7,9 @@
 
 #include <quire/quire.hpp>
 
+#include <quire/format/arm64_tlbi.hpp>
+#include <quire/format/riscv_hfence.hpp>
+
 namespace {
 
 using namespace quire;
@@ -166,6 +169,53 @@ std::uint64_t live_and_die(kernel_pages& pages) noexcept {
   return said + (table.destroy(64) ? 1U : 0U) + code_of(table.root());
 }
 
+// Instructions, as a kernel would wrap them in inline assembly; here they are folded into a number.
+struct kernel_cpu {
+  std::uint64_t* folded;
+
+  void fold(std::uint64_t operand) noexcept { *folded = *folded * 31 + operand; }
+  void enter_vmid() noexcept { fold(1); }
+  void leave_vmid() noexcept { fold(2); }
+  void dsb_ish() noexcept { fold(3); }
+  void dsb_nsh() noexcept { fold(4); }
+  void isb() noexcept { fold(5); }
+  void tlbi_ipas2e1is(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ipas2le1is(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ipas2e1(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ipas2le1(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ripas2e1is(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ripas2le1is(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ripas2e1(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_ripas2le1(std::uint64_t x) noexcept { fold(x); }
+  void tlbi_vmalle1is() noexcept { fold(6); }
+  void tlbi_vmalle1() noexcept { fold(7); }
+  void tlbi_vmalls12e1is() noexcept { fold(8); }
+  void tlbi_vmalls12e1() noexcept { fold(9); }
+};
+struct kernel_harts {
+  std::uint64_t* folded;
+
+  void fold(std::uint64_t operand) noexcept { *folded = *folded * 31 + operand; }
+  void hfence_gvma(std::uint64_t address, std::uint64_t vmid) noexcept { fold(address + vmid); }
+  void hfence_gvma_all(std::uint64_t vmid) noexcept { fold(vmid); }
+  void sfence_w_inval() noexcept { fold(1); }
+  void hinval_gvma(std::uint64_t address, std::uint64_t vmid) noexcept { fold(address + vmid); }
+  void sfence_inval_ir() noexcept { fold(2); }
+  void send(const riscv::gstage_fence& fence) noexcept { fold(fence.step); }
+  void wait() noexcept { fold(3); }
+};
+constexpr arm64::tlbi_options every_feature{.level_hints = true, .ranges = true};
+using arm_tlbi = arm64::stage2_invalidation<arm64::granule::k4, kernel_cpu, every_feature>;
+using riscv_invalidation = riscv::gstage_invalidation<kernel_harts, riscv::hfence_options{.svinval = true}>;
+
+template <class Policy>
+std::uint64_t invalidate(Policy policy, const invalidation_request& request) noexcept {
+  policy.add(request);
+  policy.complete();
+  policy.local(request);
+  return request.last - request.first;
+}
+
 using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>;
 
 }  // namespace
@@ -200,4 +250,19 @@ extern "C" {
 QUIRE_KERNEL_CALLS(quire_sv39x4, riscv::sv39x4)
 QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
 QUIRE_KERNEL_CALLS(quire_arm64, arm)
+
+std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, int level);
+std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, int level) {
+  std::uint64_t folded = 0;
+  const invalidation_request request{input_address{first}, input_address{last}, level, true,
+                                     invalidation_reason::reduced};
+  return invalidate(arm_tlbi{kernel_cpu{&folded}}, request) + folded;
+}
+std::uint64_t quire_riscv_invalidate(std::uint64_t first, std::uint64_t last, int level, std::uint64_t vmid);
+std::uint64_t quire_riscv_invalidate(std::uint64_t first, std::uint64_t last, int level, std::uint64_t vmid) {
+  std::uint64_t folded = 0;
+  const invalidation_request request{input_address{first}, input_address{last}, level, true,
+                                     invalidation_reason::reduced};
+  return invalidate(riscv_invalidation{kernel_harts{&folded}, vmid}, request) + folded;
+}
 }
