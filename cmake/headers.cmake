@@ -80,6 +80,7 @@ set(quire_core_headers
 # For programs with an operating system below them.
 set(quire_hosted_headers
     include/quire/check/arena.hpp
+    include/quire/check/arm64_operands.hpp
     include/quire/check/break_before_make.hpp
     include/quire/check/explored.hpp
     include/quire/check/explored_machine.hpp
@@ -95,6 +96,7 @@ set(quire_hosted_headers
     include/quire/check/replay.hpp
     include/quire/check/report.hpp
     include/quire/check/retired_table.hpp
+    include/quire/check/riscv_operands.hpp
     include/quire/check/software_mmu.hpp
     include/quire/check/stale_translation.hpp
     include/quire/check/trace.hpp)

@@ -100,16 +100,18 @@ class stage2_operands {
   };
   // The one that covers the most from `at` on. A range has an even number of pages: an odd one is left to the end.
   [[nodiscard]] constexpr instruction instruction_at(input_address at) const noexcept {
+    const instruction one{ipa_operand(at, hint_), leaf_, false};
+    if (!Options.ranges || (Options.lpa2 && !at.is_aligned(std::uint64_t{1} << 16U))) return one;
     const std::uint64_t pages = ((last_ - at) >> size.page_bits) + 1;
-    const bool may_begin = !Options.lpa2 || at.is_aligned(std::uint64_t{1} << 16U);
-    if (!Options.ranges || !may_begin || pages << size.page_bits == leaf_ || pages == 1)
-      return {ipa_operand(at, hint_), leaf_, false};
     unsigned scale = 3;
-    while (pages < pages_of_range(scale, 0)) --scale;
+    while (scale > 0 && pages < pages_of_range(scale, 0)) --scale;
     const std::uint64_t units = pages >> (5 * scale + 1);
+    if (units == 0) return one;
     const auto num = static_cast<unsigned>(units < 32 ? units : 32) - 1;
-    return {ipa_range_operand(Granule, at, scale, num, at.is_aligned(leaf_) ? hint_ : 0, Options.lpa2),
-            pages_of_range(scale, num) << size.page_bits, true};
+    const std::uint64_t bytes = pages_of_range(scale, num) << size.page_bits;
+    if (bytes <= leaf_) return one;
+    // `at` is the first byte of a leaf still: what a scale leaves over is less than one of its units.
+    return {ipa_range_operand(Granule, at, scale, num, hint_, Options.lpa2), bytes, true};
   }
 
   input_address first_;
