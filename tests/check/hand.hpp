@@ -46,13 +46,13 @@ struct hand {
   table_address blocks;  // level 1 at entry 0, linked to ...
   table_address pages;   // level 0 at entry 0
 
-  explicit hand(check::machine_options options = {})
-      : machine(options), policies(machine), root(*policies.tables.take_root(quire::root_table_bytes<F>)) {
-    blocks = table();
-    pages = table();
-    store(blocks, 0, F::table(pages, 1));
-    store(root, 0, F::table(blocks, 2));
-    flush(0, 4095);
+  explicit hand(check::machine_options options = {}) : machine(options), policies(machine), root(take_root()) {
+    begin_tree();
+  }
+  // Another guest on the same CPUs.
+  hand(check::machine_options options, hand& neighbour)
+      : machine(options, neighbour.machine), policies(machine), root(take_root()) {
+    begin_tree();
   }
 
   table_address table() {
@@ -77,6 +77,8 @@ struct hand {
   word load(table_address from, std::size_t index) {
     return policies.memory.template load<word>(from, index, order::relaxed);
   }
+  // The CPU runs this guest.
+  void enter(unsigned cpu) { machine.mmu().enter(cpu, machine.options().vmid); }
   // Without an observer, as the hardware sees it.
   word peek(table_address from, std::size_t index) {
     return machine.memory().template load<word>(from, index, order::relaxed);
@@ -111,6 +113,16 @@ struct hand {
     return machine.findings();
   }
   check::report& findings() { return machine.findings(); }
+
+ private:
+  table_address take_root() { return *policies.tables.take_root(quire::root_table_bytes<F>); }
+  void begin_tree() {
+    blocks = table();
+    pages = table();
+    store(blocks, 0, F::table(pages, 1));
+    store(root, 0, F::table(blocks, 2));
+    flush(0, 4095);
+  }
 };
 
 }  // namespace quire_test

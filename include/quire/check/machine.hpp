@@ -10,12 +10,15 @@
 //   machine.stop();  // before the table is destroyed: the CPUs leave it
 //
 // The policies are handles: they may be moved and copied, and the machine must outlive them. A machine serves one table
-// at a time; its root is the one taken last. check::policies<format, locking, update, true> has the run capability:
-// stores through it cannot be seen one by one, so construct the machine with .automaton = false.
+// at a time, one guest's; its root is the one taken last. The machine of another guest, with a VMID of its own, may
+// have the CPUs in common: check::machine<format> other{{.vmid = 2}, machine}. check::policies<format, locking, update,
+// true> has the run capability: stores through it cannot be seen one by one, so construct the machine with .automaton =
+// false.
 #pragma once
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint32_t, uint64_t
+#include <memory>   // make_unique
 #include <string>   // to_string
 #include <vector>   // vector
 
@@ -23,6 +26,7 @@
 #include <quire/check/break_before_make.hpp>  // break_before_make
 #include <quire/check/lost_bit.hpp>           // lost_bit
 #include <quire/check/naive_walk.hpp>         // count_tables
+#include <quire/check/recorder.hpp>           // recorder
 #include <quire/check/report.hpp>             // report
 #include <quire/check/retired_table.hpp>      // retired_table
 #include <quire/check/software_mmu.hpp>       // software_mmu
@@ -37,6 +41,7 @@ struct machine_options {
   std::size_t units = 256;  // of the arena, each the size of the smallest table that is allocated
   std::uint64_t base = 0;   // of the arena; 0: its own alignment
   unsigned cpus = 2;
+  unsigned vmid = 0;
   unsigned hardware = 0;     // of 1024 accesses to entries, so many have a CPU do something first
   unsigned yield_every = 0;  // 0: operations are never asked to yield
   std::uint64_t seed = 1;
@@ -48,34 +53,13 @@ struct machine_options {
   mmu_options mmu{};
 };
 
-// What the maintenance policy was told, in order.
-enum class maintenance_event : unsigned char { table_filled, published, before_invalidation, code_visible };
-
-// What the policies were told. The lists keep the first entries since clear(); the counts keep all.
-struct recorder {
-  static constexpr std::size_t most_kept = 1024;
-  std::vector<invalidation_request> requests;
-  std::vector<maintenance_event> maintenance;
-  std::size_t requests_added = 0;
-  std::size_t requests_local = 0;
-  std::size_t completions = 0;
-  std::size_t stores = 0;  // to entries, of any kind
-  std::size_t loads = 0;
-  std::size_t pauses = 0;
-
-  void clear() {
-    requests.clear();
-    maintenance.clear();
-    requests_added = requests_local = completions = stores = loads = pauses = 0;
-  }
-};
-
 template <pte_format F>
 class machine {
  public:
   using word = typename F::word;
   using raw_memory = array_memory<word>;
   using cache = table_cache<arena<word>, raw_memory, word, true>;
+  using mmu_type = software_mmu<F, raw_memory>;
 
   // What a memory policy tells.
   class observer : public memory_observer {
@@ -94,21 +78,9 @@ class machine {
     machine* machine_;
   };
 
-  explicit machine(machine_options options = {})
-      : options_(options),
-        arena_(options.units, unit_bytes, report_, options.base == 0 ? alignment : options.base),
-        cache_(&arena_, arena_.memory(), table_unit_bytes<F>),
-        mmu_(arena_.memory(), options.cpus, options.mmu),
-        stale_(mmu_, arena_.memory(), report_),
-        automaton_(arena_, report_),
-        retired_(arena_, report_),
-        lost_(arena_, report_),
-        observer_(this),
-        random_(options.seed * 0x9e37'79b9'7f4a'7c15ULL | 1U) {
-    if (options_.window_pages == 0)
-      options_.window_pages = std::uint64_t{1} << (F::shape.input_bits() - F::shape.page_bits);
-    stores_at_.resize(static_cast<std::size_t>(options_.window_pages < 65536 ? options_.window_pages : 0));
-  }
+  explicit machine(machine_options options = {}) : machine(options, nullptr) {}
+  // Has the CPUs of `neighbour`, which must outlive it.
+  machine(machine_options options, machine& neighbour) : machine(options, neighbour.mmu_) {}
   machine(const machine&) = delete;
   machine& operator=(const machine&) = delete;
 
@@ -117,28 +89,28 @@ class machine {
   [[nodiscard]] arena<word>& tables() noexcept { return arena_; }
   [[nodiscard]] cache& stock() noexcept { return cache_; }
   [[nodiscard]] raw_memory memory() noexcept { return arena_.memory(); }  // not observed
-  [[nodiscard]] software_mmu<F, raw_memory>& mmu() noexcept { return mmu_; }
+  [[nodiscard]] mmu_type& mmu() noexcept { return *mmu_; }
   [[nodiscard]] stale_translation<F, raw_memory>& stale() noexcept { return stale_; }
   [[nodiscard]] break_before_make<F>& automaton() noexcept { return automaton_; }
   [[nodiscard]] retired_table<word>& retired() noexcept { return retired_; }
   [[nodiscard]] lost_bit<F>& lost() noexcept { return lost_; }
   [[nodiscard]] recorder& record() noexcept { return recorder_; }
   [[nodiscard]] machine_options& options() noexcept { return options_; }
-  [[nodiscard]] bool has_root() const noexcept { return mmu_.has_root(); }
-  [[nodiscard]] table_address root() const noexcept { return mmu_.root(); }
+  [[nodiscard]] bool has_root() const noexcept { return mmu_->has_root(options_.vmid); }
+  [[nodiscard]] table_address root() const noexcept { return mmu_->root(options_.vmid); }
   [[nodiscard]] observer& watch() noexcept { return observer_; }
 
   // ---- between operations
   // Everything that must hold when no operation is at work and no session is open.
   void end_of_operation() {
-    if (mmu_.has_root()) {
-      stale_.verify(mmu_.root());
+    if (has_root()) {
+      stale_.verify(root());
       if (options_.automaton) automaton_.verify_nothing_owed();
     }
     verify_census();
   }
   void verify_census() {
-    const std::size_t reachable = mmu_.has_root() ? count_tables<F>(arena_.memory(), mmu_.root()) : 0;
+    const std::size_t reachable = has_root() ? count_tables<F>(arena_.memory(), root()) : 0;
     if (arena_.live_blocks() == reachable + cache_.stock() + waiting_.size()) return;
     report_.add(rule::census, std::to_string(arena_.live_blocks()) + " tables are in use, " +
                                   std::to_string(reachable) + " are reachable, " + std::to_string(cache_.stock()) +
@@ -146,7 +118,7 @@ class machine {
   }
   // The CPUs leave the table for good: before it is destroyed.
   void stop() {
-    mmu_.leave();
+    mmu_->leave(options_.vmid);
     automaton_.clear_root();
   }
   // The grace period has ended: retired tables go back.
@@ -159,24 +131,26 @@ class machine {
   // ---- hardware
   // Has a random CPU begin, step or finish a walk, or make a complete access, somewhere in the window.
   void run_hardware() {
-    if (!mmu_.has_root()) return;
+    if (!has_root()) return;
     const std::uint64_t dice = next_random();
-    const auto on = static_cast<unsigned>(dice % mmu_.cpus().size());
+    const auto on = static_cast<unsigned>(dice % mmu_->cpus().size());
     const auto access = static_cast<access_type>((dice >> 16U) % 3);
     const std::uint64_t page = (dice >> 32U) % options_.window_pages;
     const std::uint64_t input = options_.window.value + page * F::shape.page_bytes();
     access_result result;
-    if (!mmu_.walking(on)) {
-      if ((dice >> 8U) % 4 != 0) return mmu_.begin(on, input, access);
-      result = mmu_.translate(on, input, access);
+    if (!mmu_->walking(on)) {
+      mmu_->enter(on, options_.vmid);
+      if ((dice >> 8U) % 4 != 0) return mmu_->begin(on, input, access);
+      result = mmu_->translate(on, input, access);
       if (result.ok() && access == access_type::write) count_store(page);
       return;
     }
-    const auto& flight = mmu_.cpus()[on].flight;
+    const auto& flight = mmu_->cpus()[on].flight;
+    if (flight.vmid != options_.vmid) return;  // the other guest's to end
     const std::uint64_t target = (flight.input - options_.window.value) >> F::shape.page_bits;
     const bool stores = flight.access == access_type::write;
     do
-      if (mmu_.step(on, result)) {
+      if (mmu_->step(on, result)) {
         if (result.ok() && stores) count_store(target);
         return;
       }
@@ -202,17 +176,18 @@ class machine {
   void local(const invalidation_request& request) {
     ++recorder_.requests_local;
     if (recorder_.requests.size() < recorder::most_kept) recorder_.requests.push_back(request);
-    mmu_.invalidate_on(current_cpu_, request);
+    mmu_->invalidate_on(current_cpu_, request, options_.vmid);
   }
   void run_on(unsigned cpu) noexcept { current_cpu_ = cpu; }
+  [[nodiscard]] unsigned current_cpu() const noexcept { return current_cpu_; }
   void complete() {
     ++recorder_.completions;
-    for (const invalidation_request& request : pending_) mmu_.invalidate(request);
+    for (const invalidation_request& request : pending_) mmu_->invalidate(request, options_.vmid);
     if (options_.automaton) automaton_.completed();
-    if (mmu_.has_root())
+    if (has_root())
       for (const invalidation_request& request : pending_)
         if (request.reason == invalidation_reason::removed)
-          stale_.verify_removed(mmu_.root(), request.first.value, request.last.value);
+          stale_.verify_removed(root(), request.first.value, request.last.value);
     pending_.clear();
   }
   void maintain(maintenance_event event, table_address table) {
@@ -233,13 +208,12 @@ class machine {
     if (!table) return table;
     automaton_.clear_root();
     if (options_.automaton) automaton_.set_root(*table);
-    mmu_.forget();
-    mmu_.set_root(*table);
+    mmu_->set_root(*table, options_.vmid, arena_.memory());
     return table;
   }
   // Whoever gives the root back has stopped the CPUs.
   void give_back_root(table_address table, std::uint64_t bytes) {
-    if (mmu_.has_root() && mmu_.root() == table) stop();
+    if (has_root() && root() == table) stop();
     retired_.freed(table);
     cache_.give_back_root(table, bytes);
   }
@@ -258,15 +232,34 @@ class machine {
   // The lock is dropped: nothing may be owed now, and the hardware does as it likes.
   void pause() {
     ++recorder_.pauses;
-    if (mmu_.has_root()) {
+    if (has_root()) {
       if (options_.automaton) automaton_.verify_nothing_owed();
-      stale_.verify(mmu_.root());
+      stale_.verify(root());
     }
     if (options_.hardware != 0)
       for (int i = 0; i < 8; ++i) run_hardware();
   }
 
  private:
+  machine(machine_options options, mmu_type* shared)
+      : options_(options),
+        arena_(options.units, unit_bytes, report_, options.base == 0 ? alignment : options.base),
+        cache_(&arena_, arena_.memory(), table_unit_bytes<F>),
+        own_mmu_(shared != nullptr ? nullptr : std::make_unique<mmu_type>(arena_.memory(), options.cpus, options.mmu)),
+        mmu_(shared != nullptr ? shared : own_mmu_.get()),
+        stale_(*mmu_, arena_.memory(), report_, options.vmid),
+        automaton_(arena_, report_),
+        retired_(arena_, report_),
+        lost_(arena_, report_),
+        observer_(this),
+        random_(options.seed * 0x9e37'79b9'7f4a'7c15ULL | 1U) {
+    if (options_.window_pages == 0)
+      options_.window_pages = std::uint64_t{1} << (F::shape.input_bits() - F::shape.page_bits);
+    stores_at_.resize(static_cast<std::size_t>(options_.window_pages < 65536 ? options_.window_pages : 0));
+    if (shared == nullptr)
+      for (unsigned on = 0; on < options.cpus; ++on) mmu_->enter(on, options.vmid);
+  }
+
   static constexpr std::uint64_t unit_bytes =
       table_unit_bytes<F> < root_table_bytes<F> ? table_unit_bytes<F> : root_table_bytes<F>;
   static constexpr std::uint64_t alignment =
@@ -305,7 +298,8 @@ class machine {
   recorder recorder_;
   arena<word> arena_;
   cache cache_;
-  software_mmu<F, raw_memory> mmu_;
+  std::unique_ptr<mmu_type> own_mmu_;
+  mmu_type* mmu_;
   stale_translation<F, raw_memory> stale_;
   break_before_make<F> automaton_;
   retired_table<word> retired_;
@@ -361,14 +355,14 @@ struct yield_handle {
 };
 
 template <pte_format F, locking_policy Locking = quire::locking::none, class Update = quire::update::as_format_needs,
-          bool Runs = false>
+          bool Runs = false, class Invalidation = invalidation_handle<F>>
 struct policies : quire::policies {
   using locking = Locking;
   using update = Update;
   observed_memory<array_memory<typename F::word>, typename machine<F>::observer, Runs> memory;
   maintenance_handle<F> maintenance;
   tables_handle<F> tables;
-  invalidation_handle<F> invalidation;
+  Invalidation invalidation;
   reclaim_handle<F> reclaim;
   yield_handle<F> yield;
 

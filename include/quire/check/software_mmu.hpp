@@ -8,6 +8,9 @@
 //   leaves             with their rights and dirty bit. Too few rights are believed too: the access faults.
 //   "not mapped"       where the format says that invalid entries are cached.
 //   table entries      so that the next walk starts lower; kept by an invalidation that is leaf_only.
+// What is cached is tagged with the VMID of the guest that the CPU ran (the only one is 0): it stays while the CPU runs
+// another, is met again when the guest comes back, and goes only with an invalidation under its own VMID.
+//
 // A walk is a machine of small steps, one access to an entry each, so that a test can let other things happen between
 // them. An invalidation that completes discards the walks that began before it: hardware waits for them.
 //
@@ -48,6 +51,7 @@ struct cached_translation {
   bool dirty = false;        // a store goes through without a look at the table
   permissions allowed{};
   memory_type memory = memory_type::normal;
+  unsigned vmid = 0;
 
   [[nodiscard]] bool covers(std::uint64_t input) const noexcept { return first <= input && input <= last; }
   friend bool operator==(const cached_translation&, const cached_translation&) = default;
@@ -58,6 +62,7 @@ struct cached_table {
   std::uint64_t last;
   int level;  // of the table it leads to
   table_address table;
+  unsigned vmid = 0;
 
   friend bool operator==(const cached_table&, const cached_table&) = default;
 };
@@ -67,6 +72,7 @@ struct walk_in_flight {
   bool active = false;
   bool loaded = false;  // `word` is the entry that ends the walk; what remains is to obey it
   access_type access = access_type::read;
+  unsigned vmid = 0;
   int level = 0;
   std::uint64_t input = 0;
   std::uint64_t base = 0;  // the first byte that `table` translates
@@ -81,7 +87,7 @@ struct mmu_options {
   std::size_t most_cached = 512;  // of each kind on each CPU; then the oldest is evicted
 };
 
-// Requires: the addresses that are accessed lie within the format's input space; a root is set.
+// Requires: the addresses that are accessed lie within the format's input space.
 template <pte_format F, class Memory>
 class software_mmu {
  public:
@@ -92,36 +98,40 @@ class software_mmu {
     std::vector<cached_table> tables;
     walk flight;
     std::size_t evict = 0;
+    unsigned vmid = 0;  // of the guest it runs
   };
 
   software_mmu(Memory memory, unsigned cpus, mmu_options options = {})
       : memory_(std::move(memory)), options_(options), cpus_(cpus) {}
 
-  void set_root(table_address root) noexcept {
-    root_ = root;
-    has_root_ = true;
+  // ---- guests: a root under a VMID; tables that lie elsewhere come with a memory of their own.
+  void set_root(table_address root, unsigned vmid = 0) { set_root(root, vmid, memory_); }
+  void set_root(table_address root, unsigned vmid, Memory memory) {
+    leave(vmid);
+    guests_.push_back({vmid, root, std::move(memory)});
   }
-  // The CPUs leave the table for good: nothing is cached or in flight any more.
-  void leave() noexcept {
-    has_root_ = false;
-    forget();
-  }
-  // Drops every cache and every walk, and keeps the root.
-  void forget() noexcept {
+  // The CPUs leave the table for good: nothing of it is cached or in flight any more.
+  void leave(unsigned vmid = 0) {
+    drop(guests_, [&](const guest& one) { return one.vmid == vmid; });
     for (cpu& one : cpus_) {
-      one.translations.clear();
-      one.tables.clear();
-      one.flight.active = false;
+      drop(one.translations, [&](const cached_translation& entry) { return entry.vmid == vmid; });
+      drop(one.tables, [&](const cached_table& entry) { return entry.vmid == vmid; });
+      if (one.flight.vmid == vmid) one.flight.active = false;
     }
   }
-  [[nodiscard]] bool has_root() const noexcept { return has_root_; }
-  [[nodiscard]] table_address root() const noexcept { return root_; }
+  [[nodiscard]] bool has_root(unsigned vmid = 0) const noexcept { return guest_of(vmid) != nullptr; }
+  [[nodiscard]] table_address root(unsigned vmid = 0) const noexcept {
+    const guest* const one = guest_of(vmid);
+    return one == nullptr ? table_address{} : one->root;
+  }
+  // A CPU goes over to a guest. A walk that it has in flight ends under the VMID that it began with.
+  void enter(unsigned on, unsigned vmid) noexcept { cpus_[on].vmid = vmid; }
 
   // ---- accesses
   // One access from start to end.
   access_result translate(unsigned on, std::uint64_t input, access_type access) {
     access_result result;
-    if (!has_root_) return {.why = fault::not_mapped};
+    if (!has_root(cpus_[on].vmid)) return {.why = fault::not_mapped};
     if (from_cache(cpus_[on], input, access, result)) return result;
     walk one;
     start(cpus_[on], one, input, access);
@@ -134,7 +144,7 @@ class software_mmu {
   }
   // Begins a walk that step() carries on; one at a time on each CPU, a new one replaces it.
   void begin(unsigned on, std::uint64_t input, access_type access) {
-    if (has_root_) start(cpus_[on], cpus_[on].flight, input, access);
+    if (has_root(cpus_[on].vmid)) start(cpus_[on], cpus_[on].flight, input, access);
   }
   // One access to an entry. True when no walk is left in flight; `result` then says how it ended.
   bool step(unsigned on, access_result& result) {
@@ -146,10 +156,12 @@ class software_mmu {
   [[nodiscard]] bool walking(unsigned on) const noexcept { return cpus_[on].flight.active; }
 
   // ---- invalidation: what an obeyed request takes away, on every CPU or on one.
-  void invalidate(const invalidation_request& request) {
-    for (cpu& one : cpus_) obey(one, request);
+  void invalidate(const invalidation_request& request, unsigned vmid = 0) {
+    for (cpu& one : cpus_) obey(one, request, vmid);
   }
-  void invalidate_on(unsigned on, const invalidation_request& request) { obey(cpus_[on], request); }
+  void invalidate_on(unsigned on, const invalidation_request& request, unsigned vmid = 0) {
+    obey(cpus_[on], request, vmid);
+  }
 
   // What a walk in flight will keep when it ends: the whole of the entry it has read, or its address alone.
   struct extent {
@@ -173,15 +185,28 @@ class software_mmu {
   }
 
  private:
-  static void obey(cpu& one, const invalidation_request& request) {
+  struct guest {
+    unsigned vmid;
+    table_address root;
+    Memory memory;
+  };
+
+  [[nodiscard]] const guest* guest_of(unsigned vmid) const noexcept {
+    for (const guest& one : guests_)
+      if (one.vmid == vmid) return &one;
+    return nullptr;
+  }
+  // A guest that leaves takes its walks along.
+  [[nodiscard]] const Memory& memory_of(const walk& flight) const noexcept { return guest_of(flight.vmid)->memory; }
+  static void obey(cpu& one, const invalidation_request& request, unsigned vmid) {
     if (!one.translations.empty())
       drop(one.translations, [&](const cached_translation& entry) {
-        return overlaps(entry, request) && concerns(entry.mapped, entry.level, request);
+        return entry.vmid == vmid && overlaps(entry, request) && concerns(entry.mapped, entry.level, request);
       });
     if (!request.leaf_only && !one.tables.empty())
-      drop(one.tables, [&](const cached_table& entry) { return overlaps(entry, request); });
+      drop(one.tables, [&](const cached_table& entry) { return entry.vmid == vmid && overlaps(entry, request); });
     walk& flight = one.flight;
-    if (!flight.active) return;
+    if (!flight.active || flight.vmid != vmid) return;
     const extent covered = what_it_keeps(flight);
     if (covered.last < request.first.value || request.last.value < covered.first) return;
     const bool mapped = flight.loaded && F::kind_of(flight.word, flight.level) == entry_kind::leaf;
@@ -209,7 +234,7 @@ class software_mmu {
   // The oldest entry that covers the address answers.
   bool from_cache(const cpu& one, std::uint64_t input, access_type access, access_result& result) const {
     for (const cached_translation& entry : one.translations) {
-      if (!entry.covers(input)) continue;
+      if (entry.vmid != one.vmid || !entry.covers(input)) continue;
       result = {.why = fault::none, .output = output_address{entry.output + (input - entry.first)}, .cached = true};
       if (!entry.mapped) result.why = fault::not_mapped;
       else if (!entry.allowed.contains(needed(access))) result.why = fault::permission;
@@ -223,9 +248,14 @@ class software_mmu {
   }
 
   void start(const cpu& one, walk& flight, std::uint64_t input, access_type access) const {
-    flight = {.active = true, .access = access, .level = F::shape.root_level, .input = input, .table = root_};
+    flight = {.active = true,
+              .access = access,
+              .vmid = one.vmid,
+              .level = F::shape.root_level,
+              .input = input,
+              .table = root(one.vmid)};
     for (const cached_table& entry : one.tables)
-      if (entry.first <= input && input <= entry.last && entry.level < flight.level) {
+      if (entry.vmid == one.vmid && entry.first <= input && input <= entry.last && entry.level < flight.level) {
         flight.level = entry.level;
         flight.table = entry.table;
         flight.base = entry.first;
@@ -239,7 +269,7 @@ class software_mmu {
     const std::uint64_t first = input_of<F>(flight.base, index, level);
     const std::uint64_t last = first + (bytes_of<F>(level) - 1);
     if (!flight.loaded) {
-      flight.word = memory_.template load<word>(flight.table, index, order::acquire);
+      flight.word = memory_of(flight).template load<word>(flight.table, index, order::acquire);
       if (F::kind_of(flight.word, level) != entry_kind::table) {
         flight.loaded = true;
         return false;
@@ -247,12 +277,14 @@ class software_mmu {
       flight.table = F::table_of(flight.word, level);
       flight.base = first;
       flight.level = level - 1;
-      if (options_.cache_tables) insert(one, one.tables, cached_table{first, last, level - 1, flight.table});
+      if (options_.cache_tables)
+        insert(one, one.tables, cached_table{first, last, level - 1, flight.table, flight.vmid});
       return false;
     }
     if (F::kind_of(flight.word, level) != entry_kind::leaf) {
       if constexpr (F::facts.caches_invalid)
-        insert(one, one.translations, cached_translation{first, last, 0, level, false, false, {}, {}});
+        insert(one, one.translations,
+               cached_translation{.first = first, .last = last, .level = level, .vmid = flight.vmid});
       result = {.why = fault::not_mapped};
       return true;
     }
@@ -277,7 +309,8 @@ class software_mmu {
       else if (result.ok()) result.why = fault::dirty_missing;
     }
     if (wanted != flight.word) {
-      if (!memory_.template compare_exchange<word>(flight.table, index, flight.word, wanted, order::acq_rel)) {
+      const Memory& memory = memory_of(flight);
+      if (!memory.template compare_exchange<word>(flight.table, index, flight.word, wanted, order::acq_rel)) {
         flight.loaded = false;
         return false;
       }
@@ -290,8 +323,12 @@ class software_mmu {
   void keep(cpu& one, const walk& flight, const attributes& attrs, std::uint64_t output) {
     const std::uint64_t page = F::shape.page_bytes() - 1;
     const std::uint64_t leaf = (bytes_of<F>(flight.level) << F::group_of(flight.word, flight.level)) - 1;
-    cached_translation entry{
-        .level = flight.level, .mapped = true, .dirty = attrs.dirty, .allowed = attrs.allowed, .memory = attrs.memory};
+    cached_translation entry{.level = flight.level,
+                             .mapped = true,
+                             .dirty = attrs.dirty,
+                             .allowed = attrs.allowed,
+                             .memory = attrs.memory,
+                             .vmid = flight.vmid};
     const auto insert_sized = [&](std::uint64_t mask) {
       entry.first = flight.input & ~mask;
       entry.last = flight.input | mask;
@@ -313,8 +350,7 @@ class software_mmu {
   Memory memory_;
   mmu_options options_;
   std::vector<cpu> cpus_;
-  table_address root_{};
-  bool has_root_ = false;
+  std::vector<guest> guests_;
 };
 
 }  // namespace quire::check

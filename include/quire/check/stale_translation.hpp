@@ -10,7 +10,9 @@
 //                             nothing in [a, b] reaches output memory that the table does not lead to: when memory was
 //                             reported as removed, other changes may still wait for their invalidation.
 //   table_freed(table, bytes) nothing may lead into a table that is given away.
-// What is reported is dropped as well, so that one mistake is told once.
+// What is reported is dropped as well, so that one mistake is told once. It speaks of one guest, by VMID. CPUs that run
+// another one are asked as well, because the guest may come back to them; where whoever brings it back drops what is
+// cached there first, spare_idle_cpus() leaves them out until they have entered the guest.
 #pragma once
 
 #include <algorithm>  // remove_if
@@ -30,22 +32,27 @@ class stale_translation {
  public:
   using mmu = software_mmu<F, Memory>;
 
-  stale_translation(mmu& hardware, Memory memory, report& findings)
-      : mmu_(&hardware), memory_(std::move(memory)), report_(&findings) {}
+  stale_translation(mmu& hardware, Memory memory, report& findings, unsigned vmid = 0)
+      : mmu_(&hardware), memory_(std::move(memory)), report_(&findings), vmid_(vmid) {}
+
+  void spare_idle_cpus(bool spared) noexcept { idle_are_spared_ = spared; }
 
   void verify(table_address root) {
     for (auto& cpu : mmu_->cpus()) {
+      if (is_spared(cpu)) continue;
       drop_if(cpu.translations, [&](const cached_translation& entry) { return is_stale(root, entry); });
       drop_if(cpu.tables, [&](const cached_table& entry) { return is_stale(root, entry); });
-      if (cpu.flight.active && is_stale(root, cpu.flight)) cpu.flight.active = false;
+      if (flies(cpu) && is_stale(root, cpu.flight)) cpu.flight.active = false;
     }
   }
 
   void verify_removed(table_address root, std::uint64_t first, std::uint64_t last) {
-    for (auto& cpu : mmu_->cpus())
+    for (auto& cpu : mmu_->cpus()) {
+      if (is_spared(cpu)) continue;
       drop_if(cpu.translations, [&](const cached_translation& entry) {
         return entry.mapped && entry.first <= last && first <= entry.last && is_stale(root, entry, true);
       });
+    }
   }
 
   void table_freed(table_address table, std::uint64_t bytes) {
@@ -54,12 +61,13 @@ class stale_translation {
       report_->add(rule::stale_walk, std::string(what) + " leads into freed table " + hex(table.value));
     };
     for (auto& cpu : mmu_->cpus()) {
+      if (is_spared(cpu)) continue;
       drop_if(cpu.tables, [&](const cached_table& entry) {
-        if (!inside(entry.table)) return false;
+        if (entry.vmid != vmid_ || !inside(entry.table)) return false;
         tell("cached table entry");
         return true;
       });
-      if (cpu.flight.active && inside(cpu.flight.table)) {
+      if (flies(cpu) && inside(cpu.flight.table)) {
         tell("walk in flight");
         cpu.flight.active = false;
       }
@@ -67,6 +75,10 @@ class stale_translation {
   }
 
  private:
+  using cpu_type = typename mmu::cpu;
+
+  [[nodiscard]] bool is_spared(const cpu_type& cpu) const noexcept { return idle_are_spared_ && cpu.vmid != vmid_; }
+  [[nodiscard]] bool flies(const cpu_type& cpu) const noexcept { return cpu.flight.active && cpu.flight.vmid == vmid_; }
   template <class Entries, class Gone>
   static void drop_if(Entries& entries, Gone gone) {
     if (!entries.empty()) entries.erase(std::remove_if(entries.begin(), entries.end(), gone), entries.end());
@@ -74,6 +86,7 @@ class stale_translation {
 
   // The cached entry may be larger than the leaves that are there now: each of them is asked.
   [[nodiscard]] bool is_stale(table_address root, const cached_translation& entry, bool output_only = false) {
+    if (entry.vmid != vmid_) return false;
     for (std::uint64_t input = entry.first;;) {
       const translation<F> now = translate<F>(memory_, root, input);
       const char* const why = grievance(entry, now, input, output_only);
@@ -110,7 +123,7 @@ class stale_translation {
   }
 
   [[nodiscard]] bool is_stale(table_address root, const cached_table& entry) {
-    if (leads(root, entry.first, entry.level, entry.table)) return false;
+    if (entry.vmid != vmid_ || leads(root, entry.first, entry.level, entry.table)) return false;
     report_->add(rule::stale_walk, "cached table entry for " + range_text(entry.first, entry.last) +
                                        " leads to table " + hex(entry.table.value));
     return true;
@@ -123,7 +136,7 @@ class stale_translation {
     }
     if (!flight.loaded) return false;
     const auto [first, last] = mmu::what_it_keeps(flight);
-    cached_translation entry{.first = first, .last = last, .level = flight.level};
+    cached_translation entry{.first = first, .last = last, .level = flight.level, .vmid = vmid_};
     if (F::kind_of(flight.word, flight.level) != entry_kind::leaf)
       return F::facts.caches_invalid && is_stale(root, entry);
     const attributes attrs = F::attributes_of(flight.word, flight.level);
@@ -151,6 +164,8 @@ class stale_translation {
   mmu* mmu_;
   Memory memory_;
   report* report_;
+  unsigned vmid_;
+  bool idle_are_spared_ = false;
 };
 
 }  // namespace quire::check
