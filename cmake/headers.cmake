@@ -82,6 +82,7 @@ set(quire_hosted_headers
     include/quire/check/arena.hpp
     include/quire/check/arm64_operands.hpp
     include/quire/check/break_before_make.hpp
+    include/quire/check/encoded_invalidation.hpp
     include/quire/check/explored.hpp
     include/quire/check/explored_machine.hpp
     include/quire/check/explored_sections.hpp
