@@ -82,6 +82,7 @@ set(quire_hosted_headers
     include/quire/check/arena.hpp
     include/quire/check/arm64_operands.hpp
     include/quire/check/break_before_make.hpp
+    include/quire/check/byte_ranges.hpp
     include/quire/check/encoded_invalidation.hpp
     include/quire/check/explored.hpp
     include/quire/check/explored_machine.hpp
@@ -91,6 +92,8 @@ set(quire_hosted_headers
     include/quire/check/flat_model.hpp
     include/quire/check/lost_bit.hpp
     include/quire/check/machine.hpp
+    include/quire/check/machine_policies.hpp
+    include/quire/check/maintenance_order.hpp
     include/quire/check/model_page.hpp
     include/quire/check/naive_walk.hpp
     include/quire/check/owed_invalidations.hpp

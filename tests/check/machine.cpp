@@ -29,6 +29,7 @@ TEMPLATE_TEST_CASE("every format fits into the machine", "", quire::riscv::sv39x
   const auto root = policies.tables.take_root(quire::root_table_bytes<TestType>);
   REQUIRE(root.has_value());
   CHECK(root->is_aligned(quire::root_table_bytes<TestType>));
+  policies.maintenance.table_filled(*root, quire::root_table_bytes<TestType>);
   REQUIRE(policies.tables.reserve(4));
   machine.options().hardware = 1024;
   for (int i = 0; i < 100; ++i) machine.run_hardware();

@@ -75,6 +75,7 @@ struct guest {
     for (std::uint64_t page = 0; page < pages; ++page)
       if ((marked >> page & 1U) != 0) change(page, [](auto entry) { return F::write_protect(entry); });
     if (invalidates) {
+      table.policies().maintenance.before_invalidation();
       table.policies().invalidation.add({at(0), at(pages) - 1, 0, true, quire::invalidation_reason::reduced});
       table.policies().invalidation.complete();
     }

@@ -27,7 +27,7 @@
 #include <vector>     // vector
 
 #include <quire/check/arena.hpp>               // arena
-#include <quire/check/naive_walk.hpp>          // visit_entries
+#include <quire/check/naive_walk.hpp>          // visit_entries, table_place
 #include <quire/check/owed_invalidations.hpp>  // owed_invalidations
 #include <quire/check/report.hpp>              // report
 #include <quire/format/concept.hpp>            // pte_format
@@ -37,8 +37,6 @@ namespace quire::check {
 
 struct break_options {
   bool must_break = true;         // default: as the format needs, see break_before_make's constructor
-  bool needs_barrier = false;     // maintenance.before_invalidation() between a change and its invalidation
-  bool needs_filled = false;      // maintenance.table_filled() before a table is linked
   bool resized_may_wait = false;  // a split or collapse with equal translation may stay owed when a session ends
   bool same_translation = true;   // a table in place of a leaf translates as the leaf did: off where a map replaces
 };
@@ -92,7 +90,6 @@ class break_before_make {
   void stored(table_address table, std::size_t index, word before, word after, order o) {
     node* const at = find(table);
     if (at == nullptr) return;
-    at->filled = at->filled && at->linked;
     if (!at->linked || before == after) return;
     const int level = at->level;
     change now{.table = table, .index = index, .level = level, .before = before, .after = after};
@@ -110,18 +107,8 @@ class break_before_make {
     else if (now.from == entry_kind::locked) forget_locked(now);
   }
 
-  // ---- what is told by the maintenance policy
-  void table_filled(table_address table) {
-    if (node* const one = find(table)) one->filled = true;
-  }
-  void before_invalidation() { owed_.barrier(); }
-
   // ---- what is told by the invalidation policy
-  void added(const invalidation_request& request) {
-    if (!owed_.pay(request, options_.needs_barrier))
-      report_->add(rule::not_maintained, "invalidation of " + range_text(request.first.value, request.last.value) +
-                                             " without before_invalidation() since the change");
-  }
+  void added(const invalidation_request& request) { owed_.pay(request); }
   void completed() { owed_.complete(); }
 
   // ---- before a session lets go
@@ -137,17 +124,14 @@ class break_before_make {
   }
   [[nodiscard]] std::size_t owed() const noexcept { return owed_.size(); }
 
-  [[nodiscard]] bool is_linked(table_address table) const noexcept {
+  [[nodiscard]] table_place place_of(table_address table) const noexcept {
     const std::size_t unit = arena_->unit_of(table);
-    return unit != arena_->none && nodes_[unit].linked;
+    return unit == arena_->none ? table_place{} : table_place{nodes_[unit]};
   }
+  [[nodiscard]] bool is_linked(table_address table) const noexcept { return place_of(table).linked; }
 
  private:
-  struct node {
-    bool linked = false;
-    bool filled = false;
-    int level = 0;
-    std::uint64_t base = 0;      // the first byte it translates
+  struct node : table_place {
     std::uint64_t detached = 0;  // the change that took it out of the tree
   };
   struct change {
@@ -184,9 +168,7 @@ class break_before_make {
     if (one == nullptr || arena_->state_of(table) != block_state::live)
       return report_->add(rule::wrong_link, "table " + hex(table.value) + " is linked and not in use");
     if (one->linked) return report_->add(rule::wrong_link, "table " + hex(table.value) + " is linked twice");
-    if (options_.needs_filled && level != F::shape.root_level && !one->filled)
-      report_->add(rule::not_maintained, "table " + hex(table.value) + " is linked without table_filled()");
-    *one = {.linked = true, .filled = one->filled, .level = level, .base = base};
+    *one = {{.linked = true, .level = level, .base = base}, 0};
     if (level == 0) return;
     for (std::size_t i = 0; i < F::shape.entries(level); ++i) {
       const word entry = memory_.template load<word>(table, i, order::relaxed);
@@ -266,7 +248,6 @@ class break_before_make {
       direct.before = lock_of(now)->before;
       forget_locked(now);
       if (now.to == entry_kind::leaf) return leaf_changed(direct);
-      if (node* const one = find(F::table_of(now.after, now.level))) one->filled = true;
       return link(F::table_of(now.after, now.level), now.level - 1, now.first);
     }
     if (options_.must_break) {

@@ -71,7 +71,9 @@ struct acting_tables : tables_handle<F> {
 // What the threads of a run share besides the machine.
 template <pte_format F>
 struct explored_state {
-  explored_state(machine<F>& to, trace& run) : observer(to, run) {}
+  explored_state(machine<F>& to, trace& run) : observer(to, run) {
+    to.acted_by([&run] { return run.current(); });
+  }
   acting_observer<F> observer;
   write_clock entries;
   explored_words::group words{"word"};

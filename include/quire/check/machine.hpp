@@ -16,15 +16,19 @@
 // false.
 #pragma once
 
-#include <cstddef>  // size_t
-#include <cstdint>  // uint32_t, uint64_t
-#include <memory>   // make_unique
-#include <string>   // to_string
-#include <vector>   // vector
+#include <cstddef>     // size_t
+#include <cstdint>     // uint32_t, uint64_t
+#include <functional>  // function
+#include <memory>      // make_unique
+#include <string>      // to_string
+#include <utility>     // move
+#include <vector>      // vector
 
 #include <quire/check/arena.hpp>              // arena
 #include <quire/check/break_before_make.hpp>  // break_before_make
 #include <quire/check/lost_bit.hpp>           // lost_bit
+#include <quire/check/machine_policies.hpp>   // policies
+#include <quire/check/maintenance_order.hpp>  // maintenance_order
 #include <quire/check/naive_walk.hpp>         // count_tables
 #include <quire/check/recorder.hpp>           // recorder
 #include <quire/check/report.hpp>             // report
@@ -32,7 +36,6 @@
 #include <quire/check/software_mmu.hpp>       // software_mmu
 #include <quire/check/stale_translation.hpp>  // stale_translation
 #include <quire/policy/observed_memory.hpp>   // observed_memory
-#include <quire/policy/policies.hpp>          // policies
 #include <quire/policy/table_cache.hpp>       // table_cache
 
 namespace quire::check {
@@ -45,7 +48,8 @@ struct machine_options {
   unsigned hardware = 0;     // of 1024 accesses to entries, so many have a CPU do something first
   unsigned yield_every = 0;  // 0: operations are never asked to yield
   std::uint64_t seed = 1;
-  bool automaton = true;       // off with the run capability
+  bool automaton = true;       // off with the run capability; the maintenance calls are then not watched, either
+  bool maintenance = true;     // the order of maintenance calls is watched
   bool defer_reclaim = false;  // retired tables wait for machine.collect()
   // Where the CPUs access memory: a window of pages; 0 pages: the whole input space.
   input_address window{};
@@ -92,6 +96,7 @@ class machine {
   [[nodiscard]] mmu_type& mmu() noexcept { return *mmu_; }
   [[nodiscard]] stale_translation<F, raw_memory>& stale() noexcept { return stale_; }
   [[nodiscard]] break_before_make<F>& automaton() noexcept { return automaton_; }
+  [[nodiscard]] maintenance_order<F>& maintenance() noexcept { return maintenance_; }
   [[nodiscard]] retired_table<word>& retired() noexcept { return retired_; }
   [[nodiscard]] lost_bit<F>& lost() noexcept { return lost_; }
   [[nodiscard]] recorder& record() noexcept { return recorder_; }
@@ -107,6 +112,7 @@ class machine {
       stale_.verify(root());
       if (options_.automaton) automaton_.verify_nothing_owed();
     }
+    if (watches_maintenance()) maintenance_.end_of_operation();
     verify_census();
   }
   void verify_census() {
@@ -120,6 +126,7 @@ class machine {
   void stop() {
     mmu_->leave(options_.vmid);
     automaton_.clear_root();
+    maintenance_.root_gone();
   }
   // The grace period has ended: retired tables go back.
   void collect() {
@@ -171,15 +178,19 @@ class machine {
     if (recorder_.requests.size() < recorder::most_kept) recorder_.requests.push_back(request);
     pending_.push_back(request);
     if (options_.automaton) automaton_.added(request);
+    if (watches_maintenance()) maintenance_.added(request);
   }
   // Obeyed by the CPU that the caller runs on, see run_on().
   void local(const invalidation_request& request) {
     ++recorder_.requests_local;
     if (recorder_.requests.size() < recorder::most_kept) recorder_.requests.push_back(request);
+    if (watches_maintenance()) maintenance_.local(request);
     mmu_->invalidate_on(current_cpu_, request, options_.vmid);
   }
   void run_on(unsigned cpu) noexcept { current_cpu_ = cpu; }
   [[nodiscard]] unsigned current_cpu() const noexcept { return current_cpu_; }
+  // Where several operations are at work at once: whose store or call it is.
+  void acted_by(std::function<unsigned()> actor) { actor_ = std::move(actor); }
   void complete() {
     ++recorder_.completions;
     for (const invalidation_request& request : pending_) mmu_->invalidate(request, options_.vmid);
@@ -190,15 +201,24 @@ class machine {
           stale_.verify_removed(root(), request.first.value, request.last.value);
     pending_.clear();
   }
-  void maintain(maintenance_event event, table_address table) {
+  // `address`: of the table, or of the memory that holds code.
+  void maintain(maintenance_event event, std::uint64_t address = 0, std::uint64_t bytes = 0) {
     if (recorder_.maintenance.size() < recorder::most_kept) recorder_.maintenance.push_back(event);
-    if (event == maintenance_event::table_filled) automaton_.table_filled(table);
-    if (event == maintenance_event::before_invalidation) automaton_.before_invalidation();
+    if (!watches_maintenance()) return;
+    switch (event) {
+      case maintenance_event::table_filled: return maintenance_.table_filled(table_address{address}, bytes);
+      case maintenance_event::published: return maintenance_.published();
+      case maintenance_event::before_invalidation: return maintenance_.before_invalidation();
+      case maintenance_event::code_visible: return maintenance_.code_visible(output_address{address}, bytes);
+    }
   }
   [[nodiscard]] bool reserve(std::size_t n) { return cache_.reserve(n); }
   result<table_address> take(table_contents contents) {
     const auto table = cache_.take(contents);
-    if (table) automaton_.allocated(*table);
+    if (table) {
+      automaton_.allocated(*table);
+      maintenance_.allocated(*table);
+    }
     return table;
   }
   // A table that nobody reached, or that the reclaimer lets go.
@@ -208,6 +228,7 @@ class machine {
     if (!table) return table;
     automaton_.clear_root();
     if (options_.automaton) automaton_.set_root(*table);
+    maintenance_.root_taken(*table);
     mmu_->set_root(*table, options_.vmid, arena_.memory());
     return table;
   }
@@ -249,6 +270,7 @@ class machine {
         mmu_(shared != nullptr ? shared : own_mmu_.get()),
         stale_(*mmu_, arena_.memory(), report_, options.vmid),
         automaton_(arena_, report_),
+        maintenance_(arena_, report_),
         retired_(arena_, report_),
         lost_(arena_, report_),
         observer_(this),
@@ -265,6 +287,11 @@ class machine {
   static constexpr std::uint64_t alignment =
       table_unit_bytes<F> < root_table_bytes<F> ? root_table_bytes<F> : table_unit_bytes<F>;
 
+  [[nodiscard]] bool watches_maintenance() {
+    if (!options_.automaton || !options_.maintenance) return false;
+    if (actor_) maintenance_.run_as(actor_());
+    return true;
+  }
   void before_access(access_kind kind) {
     lost_.before(kind);
     if (options_.hardware != 0 && (next_random() & 1023U) < options_.hardware) run_hardware();
@@ -279,6 +306,7 @@ class machine {
     retired_.accessed(table, index, true);
     if (!options_.automaton) return;
     lost_.stored(table, index, before, after, automaton_.is_linked(table));
+    if (watches_maintenance()) maintenance_.stored(table, index, before, after, automaton_.place_of(table));
     automaton_.stored(table, index, before, after, o);
   }
   void free_table(table_address table) {
@@ -302,6 +330,7 @@ class machine {
   mmu_type* mmu_;
   stale_translation<F, raw_memory> stale_;
   break_before_make<F> automaton_;
+  maintenance_order<F> maintenance_;
   retired_table<word> retired_;
   lost_bit<F> lost_;
   observer observer_;
@@ -311,63 +340,7 @@ class machine {
   std::uint64_t random_;
   std::uint64_t asked_ = 0;
   unsigned current_cpu_ = 0;
-};
-
-// ---- the handles that a table's policies are made of
-template <pte_format F>
-struct maintenance_handle {
-  machine<F>* to;
-  void table_filled(table_address table, std::uint64_t) { to->maintain(maintenance_event::table_filled, table); }
-  void published() { to->maintain(maintenance_event::published, {}); }
-  void before_invalidation() { to->maintain(maintenance_event::before_invalidation, {}); }
-  void code_visible(output_address, std::uint64_t) { to->maintain(maintenance_event::code_visible, {}); }
-};
-template <pte_format F>
-struct tables_handle {
-  machine<F>* to;
-  [[nodiscard]] bool reserve(std::size_t n) { return to->reserve(n); }
-  result<table_address> take(table_contents contents) { return to->take(contents); }
-  void give_back(table_address table) { to->give_back(table); }
-  result<table_address> take_root(std::uint64_t bytes) { return to->take_root(bytes); }
-  void give_back_root(table_address table, std::uint64_t bytes) { to->give_back_root(table, bytes); }
-};
-template <pte_format F>
-struct invalidation_handle {
-  static constexpr bool reentrant = true;  // everything happens in one thread
-  machine<F>* to;
-  void add(const invalidation_request& request) { to->add(request); }
-  void local(const invalidation_request& request) { to->local(request); }
-  void complete() { to->complete(); }
-};
-template <pte_format F>
-struct reclaim_handle {
-  machine<F>* to;
-  template <table_source Source>
-  void retire(Source&, table_address table) {
-    to->retire(table);
-  }
-};
-template <pte_format F>
-struct yield_handle {
-  machine<F>* to;
-  [[nodiscard]] bool should_yield() { return to->should_yield(); }
-  void pause() { to->pause(); }
-};
-
-template <pte_format F, locking_policy Locking = quire::locking::none, class Update = quire::update::as_format_needs,
-          bool Runs = false, class Invalidation = invalidation_handle<F>>
-struct policies : quire::policies {
-  using locking = Locking;
-  using update = Update;
-  observed_memory<array_memory<typename F::word>, typename machine<F>::observer, Runs> memory;
-  maintenance_handle<F> maintenance;
-  tables_handle<F> tables;
-  Invalidation invalidation;
-  reclaim_handle<F> reclaim;
-  yield_handle<F> yield;
-
-  explicit policies(machine<F>& to)
-      : memory(to.memory(), &to.watch()), maintenance{&to}, tables{&to}, invalidation{&to}, reclaim{&to}, yield{&to} {}
+  std::function<unsigned()> actor_;
 };
 
 }  // namespace quire::check

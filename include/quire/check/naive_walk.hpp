@@ -46,6 +46,13 @@ template <pte_format F>
   return input;
 }
 
+// Where in the tree a table is linked, if it is.
+struct table_place {
+  bool linked = false;
+  int level = 0;
+  std::uint64_t base = 0;  // the first byte it translates
+};
+
 // One entry as a walk meets it.
 template <pte_format F>
 struct visited_entry {

@@ -39,8 +39,7 @@ struct debt {
   std::uint64_t change;  // which change of the table it comes from
   int level;             // of the entry that changed
   debt_kind kind;
-  bool added = false;    // invalidated, not completed
-  bool barrier = false;  // before_invalidation() since
+  bool added = false;  // invalidated, not completed
 };
 
 class owed_invalidations {
@@ -54,24 +53,18 @@ class owed_invalidations {
   void owe(const debt& more) {
     if (!debts_.empty() && more.kind != debt_kind::unlinked && more.kind != debt_kind::linked) {
       debt& back = debts_.back();
-      if (back.kind == more.kind && back.level == more.level && !back.added && !back.barrier &&
-          more.first >= back.first && (more.first <= back.last || more.first == back.last + 1)) {
+      if (back.kind == more.kind && back.level == more.level && !back.added && more.first >= back.first &&
+          (more.first <= back.last || more.first == back.last + 1)) {
         back.last = std::max(back.last, more.last);
         return;
       }
     }
     debts_.push_back(more);
   }
-  void barrier() noexcept {
-    for (debt& each : debts_) each.barrier = true;
-  }
-  // False: a debt was paid without a barrier since its change, and `needs_barrier`.
-  [[nodiscard]] bool pay(const invalidation_request& request, bool needs_barrier) {
-    bool ordered = true;
+  void pay(const invalidation_request& request) {
     const std::size_t count = debts_.size();
-    for (std::size_t i = 0; i < count; ++i) ordered = pay_one(i, request, needs_barrier) && ordered;
+    for (std::size_t i = 0; i < count; ++i) pay_one(i, request);
     forgive([](const debt& each) { return each.first > each.last; });
-    return ordered;
   }
   void complete() {
     forgive([](const debt& each) { return each.added; });
@@ -111,11 +104,11 @@ class owed_invalidations {
       default: return any || request.level == each.level;
     }
   }
-  [[nodiscard]] bool pay_one(std::size_t i, const invalidation_request& request, bool needs_barrier) {
+  void pay_one(std::size_t i, const invalidation_request& request) {
     const debt each = debts_[i];
     const std::uint64_t first = std::max(each.first, request.first.value);
     const std::uint64_t last = std::min(each.last, request.last.value);
-    if (each.added || first > last || !pays(each, request)) return true;
+    if (each.added || first > last || !pays(each, request)) return;
     // A table that was linked is seen as soon as anything under it is.
     if (each.kind != debt_kind::linked) {
       if (first > each.first) push_rest(each, each.first, first - 1);
@@ -124,7 +117,6 @@ class owed_invalidations {
       debts_[i].last = last;
     }
     debts_[i].added = true;
-    return each.barrier || !needs_barrier;
   }
   void push_rest(debt rest, std::uint64_t first, std::uint64_t last) {
     rest.first = first;

@@ -26,7 +26,10 @@ enum class rule : unsigned char {
   not_invalidated,     // an invalidation is still owed
   incomplete_table,    // a table was published whose entries do not translate as the leaf in its place did
   not_released,        // a table was published without release order
-  not_maintained,      // a maintenance call is missing
+  not_filled,          // a table was linked before it was cleaned
+  not_published,       // what was made valid was not published
+  not_ordered,         // an invalidation was sent before a store that it is to cover was ordered
+  code_not_visible,    // a leaf became executable before its memory was made visible as code
   wrong_link,          // an entry leads to a table that is free, or linked elsewhere
   lost_bit,            // a collapse lost accessed or dirty
   census,              // the tables in use are not the tables that are reachable or in stock
@@ -46,7 +49,10 @@ enum class rule : unsigned char {
     case rule::not_invalidated: return "not_invalidated";
     case rule::incomplete_table: return "incomplete_table";
     case rule::not_released: return "not_released";
-    case rule::not_maintained: return "not_maintained";
+    case rule::not_filled: return "not_filled";
+    case rule::not_published: return "not_published";
+    case rule::not_ordered: return "not_ordered";
+    case rule::code_not_visible: return "code_not_visible";
     case rule::wrong_link: return "wrong_link";
     case rule::lost_bit: return "lost_bit";
     case rule::census: return "census";
