@@ -97,6 +97,7 @@ set(quire_hosted_headers
     include/quire/check/model_page.hpp
     include/quire/check/naive_walk.hpp
     include/quire/check/owed_invalidations.hpp
+    include/quire/check/progress.hpp
     include/quire/check/recorder.hpp
     include/quire/check/replay.hpp
     include/quire/check/report.hpp

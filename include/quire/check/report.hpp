@@ -32,6 +32,8 @@ enum class rule : unsigned char {
   code_not_visible,    // a leaf became executable before its memory was made visible as code
   wrong_link,          // an entry leads to a table that is free, or linked elsewhere
   lost_bit,            // a collapse lost accessed or dirty
+  no_progress,         // somebody tried again, or wrote, and nothing had changed that called for it
+  unbounded_work,      // more accesses to entries than declared without a question to yield
   census,              // the tables in use are not the tables that are reachable or in stock
   difference,          // the table and the model translate differently
 };
@@ -55,6 +57,8 @@ enum class rule : unsigned char {
     case rule::code_not_visible: return "code_not_visible";
     case rule::wrong_link: return "wrong_link";
     case rule::lost_bit: return "lost_bit";
+    case rule::no_progress: return "no_progress";
+    case rule::unbounded_work: return "unbounded_work";
     case rule::census: return "census";
     case rule::difference: return "difference";
   }

@@ -178,6 +178,8 @@ class software_mmu {
   // ---- for oracles
   [[nodiscard]] std::vector<cpu>& cpus() noexcept { return cpus_; }
   [[nodiscard]] const std::vector<cpu>& cpus() const noexcept { return cpus_; }
+  // Entries in which the hardware set a bit so far.
+  [[nodiscard]] std::uint64_t writes() const noexcept { return writes_; }
   [[nodiscard]] std::size_t cached() const noexcept {
     std::size_t count = 0;
     for (const cpu& one : cpus_) count += one.translations.size();
@@ -314,6 +316,7 @@ class software_mmu {
         flight.loaded = false;
         return false;
       }
+      ++writes_;
       attrs = F::attributes_of(wanted, level);
     }
     keep(one, flight, attrs, result.output.value);
@@ -351,6 +354,7 @@ class software_mmu {
   mmu_options options_;
   std::vector<cpu> cpus_;
   std::vector<guest> guests_;
+  std::uint64_t writes_ = 0;
 };
 
 }  // namespace quire::check
