@@ -2,6 +2,10 @@
 // Litmus programs for the automaton: what it must report, and next to it what it must accept.
 #include <quire/check/break_before_make.hpp>
 
+#include <iterator>  // size
+#include <set>       // set
+#include <string>    // string
+
 #include "catch.hpp"
 
 #include "check/hand.hpp"
@@ -27,8 +31,10 @@ void prepare(hand<F>& h) {
 
 template <class F, std::size_t Count>
 void expect(const program<F> (&programs)[Count], rule broken, check::machine_options options = {}) {
+  std::set<std::string> names;
   for (const program<F>& one : programs) {
     INFO(one.name);
+    CHECK(names.insert(one.name).second);
     hand<F> h{options};
     prepare(h);
     one.run(h);
@@ -39,8 +45,10 @@ void expect(const program<F> (&programs)[Count], rule broken, check::machine_opt
 }
 template <class F, std::size_t Count>
 void accept(const program<F> (&programs)[Count], check::machine_options options = {}) {
+  std::set<std::string> names;
   for (const program<F>& one : programs) {
     INFO(one.name);
+    CHECK(names.insert(one.name).second);
     hand<F> h{options};
     prepare(h);
     one.run(h);
@@ -52,6 +60,17 @@ void accept(const program<F> (&programs)[Count], check::machine_options options 
 using b = hand<breaking>;
 using d = hand<direct>;
 using c = hand<caching>;
+
+// A group of two pages at entries 2 and 3, mapped from absent.
+void map_group(b& h, std::uint64_t output = 0x2000) {
+  const auto first = h.leaf(output, 0, clean, 1);
+  h.store(h.pages, 2, first);
+  h.store(h.pages, 3, static_cast<std::uint64_t>(first + breaking::step(0, 1)));
+}
+void lock_group(b& h) {
+  h.store(h.pages, 2, breaking::locked);
+  h.store(h.pages, 3, breaking::locked);
+}
 
 // Break, invalidate, make.
 void replace(b& h, table_address t, std::size_t i, std::uint64_t entry, std::uint64_t first, std::uint64_t last) {
@@ -192,16 +211,107 @@ TEST_CASE("break-before-make: bad programs are reported") {
        }},
       {"a group was broken entry by entry and made before the last one",
        [](b& h) {
-         const auto first = h.leaf(0x2000, 0, clean, 1);
-         h.store(h.pages, 2, first);
-         h.store(h.pages, 3, static_cast<std::uint64_t>(first + breaking::step(0, 1)));
+         map_group(h);
          h.store(h.pages, 2, 0);
          h.flush(2 * page, 4 * page - 1);
          h.store(h.pages, 3, 0);
          h.store(h.pages, 2, h.leaf(0x3000, 0));
          h.flush(2 * page, 4 * page - 1);
        }},
+      {"a group becomes single pages, written over",
+       [](b& h) {
+         map_group(h);
+         h.store(h.pages, 2, h.leaf(0x2000, 0));
+         h.store(h.pages, 3, h.leaf(0x2040, 0));
+         h.flush(2 * page, 4 * page - 1);
+       }},
+      {"the output of a group, written over",
+       [](b& h) {
+         map_group(h);
+         map_group(h, 0x3000);
+         h.flush(2 * page, 4 * page - 1);
+       }},
+      {"half of a group invalidated, and the other half made",
+       [](b& h) {
+         map_group(h);
+         lock_group(h);
+         h.flush(2 * page, 3 * page - 1);
+         h.store(h.pages, 3, h.leaf(0x3040, 0));
+         h.flush(3 * page, 4 * page - 1);
+       }},
+      {"half of a block invalidated",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         h.flush(block, block + 2 * page - 1, 1);
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+         h.flush(block, 2 * block - 1);
+       }},
+      {"a block invalidated page by page, but one",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         for (std::uint64_t i : {0U, 1U, 3U})
+           h.add(block + i * page, block + i * page + page - 1, 1, true, invalidation_reason::reduced);
+         h.complete();
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+         h.flush(block, 2 * block - 1);
+       }},
+      {"only the calling CPU was told",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.policies.invalidation.local({input_address{0}, input_address{63}, 0, true, invalidation_reason::removed});
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"nothing was added, and that completed",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.complete();
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"the second time round without an invalidation",
+       [](b& h) {
+         replace(h, h.pages, 0, h.leaf(0x2000, 0), 0, page - 1);
+         h.store(h.pages, 0, breaking::locked);
+         h.store(h.pages, 0, h.leaf(0x3000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"one table through locked to another, without an invalidation",
+       [](b& h) {
+         h.store(h.blocks, 0, breaking::locked);
+         h.store(h.blocks, 0, breaking::table(h.table(), 1));
+         h.flush(0, block - 1);
+       }},
+      {"a table through absent to a block, and only leaves invalidated",
+       [](b& h) {
+         h.store(h.blocks, 0, 0);
+         h.flush(0, block - 1, -1, true);
+         h.store(h.blocks, 0, h.leaf(0x800, 1));
+         h.flush(0, block - 1);
+       }},
+      {"a table at the root, written over",
+       [](b& h) {
+         h.store(h.root, 0, breaking::table(h.table(), 2));
+         h.flush(0, region - 1);
+       }},
+      {"written over by an exchange, which does not wait for caches",
+       [](b& h) {
+         h.exchange(h.pages, 0, h.leaf(0x2000, 0));
+         h.flush(0, page - 1);
+       }},
+      {"another output with fewer rights",
+       [](b& h) {
+         h.store(h.pages, 0, h.leaf(0x2000, 0, read_only));
+         h.flush(0, page - 1);
+       }},
+      {"a block to another block with a table in between",
+       [](b& h) {
+         replace(h, h.blocks, 1, breaking::table(h.split_of(0x400, clean), 1), block, 2 * block - 1);
+         h.store(h.blocks, 1, h.leaf(0x400, 1));
+         h.flush(block, 2 * block - 1);
+       }},
   };
+  CHECK(std::size(bad) >= 30);
   expect(bad, rule::broken_before_made);
 }
 
@@ -294,7 +404,104 @@ TEST_CASE("break-before-make: good programs are accepted") {
          h.store(h.pages, 0, 0);
          h.flush(0, page - 1);
        }},
+      {"a group becomes single pages",
+       [](b& h) {
+         map_group(h);
+         lock_group(h);
+         h.flush(2 * page, 4 * page - 1);
+         h.store(h.pages, 2, h.leaf(0x2000, 0));
+         h.store(h.pages, 3, h.leaf(0x2040, 0));
+       }},
+      {"the output of a group",
+       [](b& h) {
+         map_group(h);
+         lock_group(h);
+         h.flush(2 * page, 4 * page - 1);
+         map_group(h, 0x3000);
+       }},
+      {"a lock that is taken back with the dirty bit set",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x1000, 0, dirtied));
+       }},
+      {"a lock that is taken back with more rights",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x1000, 0, {.allowed = quire::all_access, .may_write = true}));
+       }},
+      {"one table becomes another", [](b& h) { replace(h, h.blocks, 0, breaking::table(h.table(), 1), 0, block - 1); }},
+      {"a table at the root becomes another",
+       [](b& h) { replace(h, h.root, 0, breaking::table(h.table(), 2), 0, region - 1); }},
+      {"two requests, one completion",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         h.add(block + 2 * page, 2 * block - 1);
+         h.add(block, block + 2 * page - 1);
+         h.complete();
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+       }},
+      {"requests that overlap",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         h.add(block, block + 3 * page - 1);
+         h.add(block + page, 2 * block - 1);
+         h.complete();
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+       }},
+      {"completed twice",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.flush(0, page - 1, 0, true);
+         h.complete();
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"made after other things have happened",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.flush(0, page - 1, 0, true);
+         replace(h, h.blocks, 1, h.leaf(0x800, 1), block, 2 * block - 1);
+         h.store(h.pages, 3, h.leaf(0x3000, 0));
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"the calling CPU first, then all",
+       [](b& h) {
+         h.store(h.pages, 0, breaking::locked);
+         h.policies.invalidation.local({input_address{0}, input_address{63}, 0, true, invalidation_reason::removed});
+         h.flush(0, page - 1, 0, true);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"the block's own level for a hint",
+       [](b& h) {
+         h.store(h.blocks, 1, breaking::locked);
+         h.flush(block, 2 * block - 1, 1, true);
+         h.store(h.blocks, 1, h.leaf(0x800, 1));
+       }},
+      {"from absent there is nothing to break", [](b& h) { h.store(h.pages, 2, h.leaf(0x2000, 0)); }},
+      {"from a marker there is nothing to break",
+       [](b& h) {
+         h.store(h.pages, 2, breaking::marker(5));
+         h.store(h.pages, 2, h.leaf(0x2000, 0));
+       }},
+      {"locked from absent there is nothing to break",
+       [](b& h) {
+         h.store(h.pages, 2, breaking::locked);
+         h.store(h.pages, 2, h.leaf(0x2000, 0));
+       }},
+      {"a block becomes a table, and a page of it leads elsewhere",
+       [](b& h) {
+         const table_address made = h.split_of(0x400, clean);
+         replace(h, h.blocks, 1, breaking::table(made, 1), block, 2 * block - 1);
+         replace(h, made, 2, h.leaf(0x2000, 0), block + 2 * page, block + 3 * page - 1);
+       }},
+      {"the dirty bit cleared and invalidated",
+       [](b& h) {
+         h.exchange(h.pages, 0, h.leaf(0x1000, 0, dirtied));
+         h.exchange(h.pages, 0, h.leaf(0x1000, 0, clean));
+         h.flush(0, page - 1, 0, true, invalidation_reason::reduced);
+       }},
+      {"the same word again", [](b& h) { h.store(h.pages, 0, h.leaf(0x1000, 0)); }},
   };
+  CHECK(std::size(good) >= 30);
   accept(good);
 }
 
@@ -363,7 +570,51 @@ TEST_CASE("without break-before-make an invalidation is owed") {
          h.store(h.pages, 0, 0);
          h.flush(0, page - 1, 1);
        }},
+      {"another memory type", [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0, device)); }},
+      {"locked and left so", [](d& h) { h.store(h.pages, 0, direct::locked); }},
+      {"a marker in its place", [](d& h) { h.store(h.pages, 0, direct::marker(3)); }},
+      {"locked and made again as something else",
+       [](d& h) {
+         h.store(h.pages, 0, direct::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"another table in place of a table", [](d& h) { h.store(h.blocks, 0, direct::table(h.table(), 1)); }},
+      {"a table at the root taken out, one block of it invalidated",
+       [](d& h) {
+         h.store(h.root, 0, 0);
+         h.flush(0, block - 1);
+       }},
+      {"only the calling CPU was told",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.policies.invalidation.local({input_address{0}, input_address{63}, 0, true, invalidation_reason::removed});
+       }},
+      {"completed before it was added",
+       [](d& h) {
+         h.store(h.pages, 0, 0);
+         h.complete();
+         h.add(0, page - 1);
+       }},
+      {"protected after the rest was invalidated",
+       [](d& h) {
+         h.store(h.blocks, 1, h.leaf(0x400, 1, read_only));
+         h.flush(block, 2 * block - 1, 1, true, invalidation_reason::reduced);
+         h.store(h.pages, 0, h.leaf(0x1000, 0, read_only));
+       }},
+      {"split and merged again, the merge not invalidated",
+       [](d& h) {
+         h.store(h.blocks, 1, direct::table(h.split_of(0x400, clean), 1));
+         h.flush(block, 2 * block - 1, 1, true, invalidation_reason::resized);
+         h.store(h.blocks, 1, h.leaf(0x400, 1));
+       }},
+      {"one right of three taken away",
+       [](d& h) {
+         h.store(h.pages, 0, h.leaf(0x1000, 0, {.allowed = quire::all_access, .may_write = true}));
+         h.store(h.pages, 0, h.leaf(0x1000, 0, {.allowed = quire::readable | quire::executable}));
+       }},
+      {"unmapped by an exchange", [](d& h) { h.exchange(h.pages, 0, 0); }},
   };
+  CHECK(std::size(bad) >= 20);
   expect(bad, rule::not_invalidated);
 
   const program<direct> good[] = {
@@ -399,7 +650,61 @@ TEST_CASE("without break-before-make an invalidation is owed") {
       {"rights added",
        [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0, {.allowed = quire::all_access, .may_write = true})); }},
       {"the same word again", [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0)); }},
+      {"another memory type",
+       [](d& h) {
+         h.store(h.pages, 0, h.leaf(0x1000, 0, device));
+         h.flush(0, page - 1, 0, true);
+       }},
+      {"locked, invalidated and made again",
+       [](d& h) {
+         h.store(h.pages, 0, direct::lock(h.leaf(0x1000, 0)));
+         h.flush(0, page - 1, 0, true);
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+       }},
+      {"a lock that is taken back",
+       [](d& h) {
+         h.store(h.pages, 0, direct::lock(h.leaf(0x1000, 0)));
+         h.store(h.pages, 0, h.leaf(0x1000, 0));
+       }},
+      {"another table in place of a table",
+       [](d& h) {
+         h.store(h.blocks, 0, direct::table(h.table(), 1));
+         h.flush(0, block - 1);
+       }},
+      {"a table at the root taken out",
+       [](d& h) {
+         h.store(h.root, 0, 0);
+         h.flush(0, region - 1);
+       }},
+      {"three changes of one page, invalidated after the last",
+       [](d& h) {
+         h.store(h.pages, 0, h.leaf(0x2000, 0));
+         h.store(h.pages, 0, 0);
+         h.store(h.pages, 0, h.leaf(0x3000, 0));
+         h.flush(0, page - 1, 0, true);
+       }},
+      {"piece by piece, completed once",
+       [](d& h) {
+         h.store(h.blocks, 1, 0);
+         for (std::uint64_t i : {1U, 3U, 0U, 2U}) h.add(block + i * page, block + i * page + page - 1, 1, true);
+         h.complete();
+       }},
+      {"a marker over a marker",
+       [](d& h) {
+         h.store(h.pages, 2, direct::marker(3));
+         h.store(h.pages, 2, direct::marker(4));
+         h.store(h.pages, 2, 0);
+       }},
+      {"the dirty bit set", [](d& h) { h.store(h.pages, 0, h.leaf(0x1000, 0, dirtied)); }},
+      {"software bits changed",
+       [](d& h) {
+         attributes marked = clean;
+         marked.software = 2;
+         h.store(h.pages, 0, h.leaf(0x1000, 0, marked));
+       }},
+      {"an empty table in place of nothing", [](d& h) { h.store(h.blocks, 3, direct::table(h.table(), 1)); }},
   };
+  CHECK(std::size(good) >= 20);
   accept(good);
 }
 
