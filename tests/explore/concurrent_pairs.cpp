@@ -35,3 +35,13 @@ TEST_CASE("pairs of operations where software alone writes entries") {
 TEST_CASE("pairs of operations beside a CPU that sets accessed and dirty") {
   explore_all(every_pair<hardware_bits>("hardware", true), {.most_traces = scaled(1'000), .most_bounded = 1});
 }
+// Each undid the lock of the other in turn, for ever: neither had asked whether the rest of the group was free.
+TEST_CASE("two who map a group that is half there both come to an end") {
+  scenarios maps;
+  for (scenario& one : group_pairs())
+    if (one.name.find("from every other") != std::string::npos &&
+        one.name.find("map_block 0..1, map_") != std::string::npos)
+      maps.push_back(std::move(one));
+  CHECK(maps.size() >= 3);
+  explore_all(maps, {.most_traces = 20'000, .most_bounded = 1});
+}

@@ -96,30 +96,27 @@ class concurrent_map : commit_map<Operation, Source> {
       std::size_t end = i;
       while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1)) ++end;
       const int group = plan_.choice.group(Run::level, i, end);
-      if (group != 0) {
-        const errc said = install_group(run, i, group);
-        if (said != errc::not_uniform) {
-          last = i + (std::size_t{1} << group) - 1;
-          return said;
-        }
-      }
+      if (group != 0) return install_group(run, i, group, last);
     }
     return install(run.table, i, this->leaf_at(at, Run::level, 0));
   }
-  // not_uniform: not all entries are absent, so it takes single leaves.
+  // Where not all entries are absent, those before the first that is not become single leaves: who has locked an entry
+  // has always done something with it, or two who meet here could undo each other's locks for ever.
   template <class Run>
-  constexpr errc install_group(const Run& run, std::size_t first, int group) noexcept {
+  constexpr errc install_group(const Run& run, std::size_t first, int group, std::size_t& last) noexcept {
     const std::size_t size = std::size_t{1} << group;
     std::size_t owned = 0;
     word seen = 0;
     while (owned < size && op_.lock_absent(run.table, first + owned, seen)) ++owned;
-    const bool stale = owned == size && must_retry();
-    const bool whole = owned == size && !stale;
+    if (owned == 0) return errc::busy;
+    last = first + owned - 1;
+    const bool stale = must_retry();
+    if (owned != size) group = 0;
     const word leaf = this->leaf_at(run.address(first), Run::level, group);
     const word step = format::step(Run::level, group);
     while (owned-- != 0)  // the first last: it is the lock
-      op_.store(run.table, first + owned, whole ? static_cast<word>(leaf + owned * step) : word{0});
-    return whole ? errc::none : stale ? errc::stopped : errc::not_uniform;
+      op_.store(run.table, first + owned, stale ? word{0} : static_cast<word>(leaf + owned * step));
+    return stale ? errc::stopped : errc::none;
   }
   // A table in place of the absent entry: filled if the range covers it and there are tables enough, else empty.
   template <class Run>
