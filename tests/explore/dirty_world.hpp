@@ -129,6 +129,7 @@ class guest_world {
       };
       const std::uint64_t seen = writes();
       const auto said = handlers[thread].handle({at(number), quire::writable}, &log, stocks[thread]);
+      if (said && said->outcome != quire::fault_outcome::retry) ++answered[number];
       if (!said) return run.fail(std::string("the fault failed: ") + quire::name_of(said.error().code));
       if (said->outcome == quire::fault_outcome::retry)  // somebody is at work: look again when he did something
         run.block({{check::action_kind::wait, check::every_entry()}, {check::action_kind::wait, state.words.all()}},
@@ -165,13 +166,14 @@ class guest_world {
     }
   }
 
-  // What write_protect() promises once it is complete: a CPU that may store has found the page writable since.
-  void expect_no_writer() {
+  // What write_protect() promises once it is complete: a CPU that may store to a page that is protected has found it
+  // writable since, for its fault was answered; and that somebody has protected it again, he has still to complete.
+  void expect_no_writer(const std::array<std::uint64_t, pages>& answered_before) {
     for (const auto& cpu : machine.mmu().cpus())
       for (const check::cached_translation& cached : cpu.translations) {
         if (!cached.mapped || !cached.allowed.contains(quire::writable)) continue;
         for (std::uint64_t i = 0; i < pages; ++i) {
-          if (!cached.covers(at(i).value)) continue;
+          if (!cached.covers(at(i).value) || answered[i] != answered_before[i]) continue;
           const auto now = check::translate<F>(machine.memory(), machine.root(), at(i).value);
           if (!now.mapped() || !now.attrs.allowed.contains(quire::writable))
             return run.fail("a CPU may write where all was protected");
@@ -213,9 +215,10 @@ class guest_world {
   log_type log;
   std::vector<cache_type> stocks;
   std::vector<handler_type> handlers;
-  std::array<unsigned, 8> content{};     // by frame: how many stores it holds
-  std::array<unsigned, pages> stores{};  // how many were made
-  std::array<unsigned, pages> copied{};  // what the harvester has
+  std::array<unsigned, 8> content{};            // by frame: how many stores it holds
+  std::array<unsigned, pages> stores{};         // how many were made
+  std::array<unsigned, pages> copied{};         // what the harvester has
+  std::array<std::uint64_t, pages> answered{};  // faults of the page
   bool stores_elsewhere = false;
 
  private:
@@ -433,10 +436,11 @@ template <class F, class Access>
     writer(w, run, 0, 0, 2);
     harvester(w, run);
     run.add("protect", [&w] {
+      const auto answered_before = w.answered;
       auto session = w.table.session(w.guard(2));
       if (!session.write_protect(w.all())) w.run.fail("write_protect");
       session.complete();
-      w.expect_no_writer();
+      w.expect_no_writer(answered_before);
     });
   });
   return all;

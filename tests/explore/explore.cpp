@@ -36,7 +36,7 @@ int play_again(const scenarios& all, const settings& chosen) {
 
 int explore_all(const scenarios& all, const settings& chosen) {
   const auto begun = std::chrono::steady_clock::now();
-  exploration_figures sum;
+  exploration_figures sum{.most_preemptions = chosen.budget.preemptions};
   std::size_t wrong = 0;
   std::mutex one_at_a_time;
   std::atomic<std::size_t> next{0};
@@ -46,8 +46,8 @@ int explore_all(const scenarios& all, const settings& chosen) {
       const std::lock_guard<std::mutex> guard{one_at_a_time};
       sum.add(all[i], found);
       if (found.reached != how_far::exhaustive)
-        std::printf("%s: %s\n", found.reached == how_far::bounded ? "within the bound" : "the first orders",
-                    all[i].name.c_str());
+        std::printf("%s %u preemptions: %s\n", found.reached == how_far::bounded ? "within" : "the first orders with",
+                    found.preemptions, all[i].name.c_str());
       if (found.wrong.empty()) continue;
       ++wrong;
       std::printf("WRONG %s\n%s", all[i].name.c_str(), found.wrong.c_str());
@@ -58,10 +58,10 @@ int explore_all(const scenarios& all, const settings& chosen) {
   for (std::thread& each : workers) each.join();
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begun;
   std::printf(
-      "explored: %zu scenarios, %zu exhaustively, %zu within %u preemptions, %zu in part; %zu complete traces "
-      "after reduction, %zu in all; %zu wrong; %.0f s\n",
-      sum.scenarios, sum.count(how_far::exhaustive), sum.count(how_far::bounded), chosen.budget.preemptions,
-      sum.count(how_far::unfinished), sum.complete, sum.traces, wrong, passed.count());
+      "explored: %zu scenarios, %zu exhaustively, %zu within %u preemptions, %zu of three operations within fewer, %zu "
+      "in part; %zu complete traces after reduction, %zu in all; %zu wrong; %.0f s\n",
+      sum.scenarios, sum.count(how_far::exhaustive), sum.count(how_far::bounded) - sum.fewer, chosen.budget.preemptions,
+      sum.fewer, sum.count(how_far::unfinished), sum.complete, sum.traces, wrong, passed.count());
   return wrong == 0 && sum.scenarios != 0 && sum.complete >= chosen.at_least ? 0 : 1;
 }
 

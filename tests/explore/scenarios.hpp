@@ -8,17 +8,19 @@
 #include <quire/check/explorer.hpp>  // explore
 #include <quire/check/replay.hpp>    // explain, shrink
 
-#include <cstddef>  // size_t
-#include <string>   // string
-#include <utility>  // move
-#include <vector>   // vector
+#include <algorithm>  // min
+#include <cstddef>    // size_t
+#include <string>     // string
+#include <utility>    // move
+#include <vector>     // vector
 
 namespace quire_test {
 
 struct scenario {
   std::string name;
   quire::check::program body;
-  std::string expected{};  // part of what must be found; empty: nothing may be
+  std::string expected{};      // part of what must be found; empty: nothing may be
+  unsigned preemptions = ~0U;  // at most so many, where the budget allows more
 };
 using scenarios = std::vector<scenario>;
 
@@ -36,6 +38,7 @@ enum class how_far : unsigned char { exhaustive, bounded, unfinished };
 
 struct explored_scenario {
   how_far reached = how_far::exhaustive;
+  unsigned preemptions = 0;  // the bound, where there was one
   std::size_t complete = 0;  // traces after reduction
   std::size_t traces = 0;    // with those left on the way, and those within the bound
   std::string wrong;         // what was found, or not found, against expectation
@@ -48,7 +51,8 @@ struct explored_scenario {
   result.complete = found.complete;
   result.traces = found.traces();
   if (!found.exhaustive && found.finding.empty()) {
-    found = explore(one.body, {.preemptions = budget.preemptions, .most_traces = budget.most_bounded});
+    result.preemptions = std::min(budget.preemptions, one.preemptions);
+    found = explore(one.body, {.preemptions = result.preemptions, .most_traces = budget.most_bounded});
     result.traces += found.traces();
     result.reached = found.exhaustive ? how_far::bounded : how_far::unfinished;
   }
@@ -63,15 +67,18 @@ struct explored_scenario {
 }
 
 struct exploration_figures {
+  unsigned most_preemptions = 0;  // of the budget
   std::size_t scenarios = 0;
   std::size_t reached[3]{};  // by how_far
+  std::size_t fewer = 0;     // within a bound below the budget's
   std::size_t complete = 0;
   std::size_t traces = 0;
-  std::vector<std::string> not_exhaustive;
+  std::vector<std::string> not_exhaustive{};
 
   void add(const scenario& one, const explored_scenario& found) {
     ++scenarios;
     ++reached[static_cast<std::size_t>(found.reached)];
+    if (found.reached == how_far::bounded && found.preemptions < most_preemptions) ++fewer;
     complete += found.complete;
     traces += found.traces;
     if (found.reached != how_far::exhaustive) not_exhaustive.push_back(one.name);

@@ -300,6 +300,7 @@ template <class F>
           for (const start from : {start::pages, start::block})
             all.push_back(beside<software_only>("software", {{some[a], {0, 1}}, {some[b], second}, {some[c], {0, 2}}},
                                                 from, false));
+  for (scenario& one : all) one.preemptions = 2;
   return all;
 }
 
