@@ -419,6 +419,7 @@ template <class F, class Access>
     writer(w, run, 1, 0);
     run.add("host", [&w] { w.move(2, 0, 4); });
   });
+  all.back().preemptions = 2;  // three threads that all wait for one another are millions of orders
   add("two changes of the host at once", nothing, [=](auto& w, trace& run) {
     writer(w, run, 0, 0);
     run.add("host", [&w] { w.move(1, 0, 4); });

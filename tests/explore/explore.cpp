@@ -15,7 +15,7 @@ using namespace quire_test;
 namespace {
 
 struct settings {
-  exploration_budget budget{.most_traces = 200'000, .most_bounded = 2'000'000};
+  exploration_budget budget{.most_traces = 20'000, .most_bounded = 2'000'000};
   unsigned jobs = std::thread::hardware_concurrency();
   std::string filter;
   std::string replay;
