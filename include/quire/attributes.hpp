@@ -33,10 +33,16 @@ inline constexpr permissions all_access = readable | writable | executable;
 
 enum class memory_type : std::uint8_t { normal, non_cacheable, device };
 
+// Whose accesses the rights are for: those of both privileges, or of one alone. What one of them has besides (an EL1
+// that reads what EL0 may read, a supervisor with SUM set) is the manual's affair.
+enum class privilege : std::uint8_t { any, user, supervisor };
+
 // `may_write` is the software bit "may become writable": the host page behind the leaf is writable, so a write fault
 // may be answered by setting the write permission alone. A writable leaf always has it. `accessed` and `dirty` are
 // the state of the leaf's own bits, where the format has them; a format without a dirty bit refuses `dirty`.
 // `software` is for the owner of the table; how many of its low bits exist is the format's fact software_bits.
+// `from` and `global` (translations of every address space) are refused by formats that do not know them.
+// An accessed bit that a format lacks counts as set.
 struct attributes {
   permissions allowed{};
   bool may_write = false;
@@ -44,6 +50,8 @@ struct attributes {
   bool accessed = true;
   bool dirty = false;
   std::uint8_t software = 0;
+  privilege from = privilege::any;
+  bool global = false;
 
   friend constexpr bool operator==(const attributes&, const attributes&) noexcept = default;
 };

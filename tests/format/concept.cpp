@@ -76,6 +76,7 @@ QUIRE_TEST_WITHOUT(group_of);
 QUIRE_TEST_WITHOUT(output_of);
 QUIRE_TEST_WITHOUT(attributes_of);
 QUIRE_TEST_WITHOUT(payload_of);
+QUIRE_TEST_WITHOUT(is_well_formed);
 QUIRE_TEST_WITHOUT(leaf);
 QUIRE_TEST_WITHOUT(table);
 QUIRE_TEST_WITHOUT(marker);

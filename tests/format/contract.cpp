@@ -37,12 +37,16 @@ std::vector<attributes> every_attributes() {
         for (const bool accessed : {false, true})
           for (const bool dirty : {false, true})
             for (unsigned software = 0; software <= 1U << F::facts.software_bits; ++software)
-              all.push_back({.allowed = rights(bits),
-                             .may_write = may_write,
-                             .memory = memory,
-                             .accessed = accessed,
-                             .dirty = dirty,
-                             .software = static_cast<std::uint8_t>(software)});
+              for (const privilege from : {privilege::any, privilege::user, privilege::supervisor})
+                for (const bool global : {false, true})
+                  all.push_back({.allowed = rights(bits),
+                                 .may_write = may_write,
+                                 .memory = memory,
+                                 .accessed = accessed,
+                                 .dirty = dirty,
+                                 .software = static_cast<std::uint8_t>(software),
+                                 .from = from,
+                                 .global = global});
   return all;
 }
 
@@ -109,6 +113,7 @@ failure leaves_read_back_as_they_were_written() {
     for (unsigned i = 0; i < 1U << group; ++i) {
       const auto entry = static_cast<typename F::word>(first + i * F::step(level, group));
       if (F::kind_of(entry, level) != entry_kind::leaf) return "not a leaf";
+      if (!F::is_well_formed(entry, level)) return "malformed";
       if (F::attributes_of(entry, level) != wanted) return "other attributes";
       if (F::output_of(entry, level) != output) return "another output address";
       if (F::group_of(entry, level) != group) return "another group";
@@ -126,6 +131,9 @@ failure what_cannot_be_encoded_is_named() {
   for (const attributes& wanted : all)
     if (can_encode<F>(wanted)) {
       if (wanted.dirty && !F::facts.has_dirty) return {.what = "dirty without a dirty bit", .wanted = wanted};
+      if (!wanted.accessed && !F::facts.has_accessed) return {.what = "not accessed without a bit", .wanted = wanted};
+      if (F::facts.executes_by_privilege && wanted.from != privilege::any && !wanted.allowed.contains(executable))
+        return {.what = "executes_by_privilege", .wanted = wanted};
       if (wanted.software >> F::facts.software_bits != 0) return {.what = "too many software bits", .wanted = wanted};
     }
   return for_each_leaf_size<F>([&](int level, int group) -> failure {
@@ -231,6 +239,8 @@ failure every_word_is_something() {
         const int group = F::group_of(entry, level);
         const output_address output = F::output_of(entry, level);
         const auto again = F::leaf(output, seen, level, group);
+        if (!again && again.error().code == errc::unaligned && F::is_well_formed(entry, level))
+          return {.what = "unaligned, but well formed", .level = level, .entry = entry};
         if (again.error().code == errc::unsupported_level) return {.what = "level", .level = level, .entry = entry};
         if (again && (F::attributes_of(*again, level) != normalised(seen) || F::output_of(*again, level) != output))
           return {.what = "says another thing again", .level = level, .entry = entry, .wanted = seen};
@@ -250,6 +260,7 @@ failure tables_keep_their_address() {
     for (int level = 1; level < F::shape.levels; ++level) {
       const auto entry = F::table(table_address{address}, level);
       if (F::kind_of(entry, level) != entry_kind::table) return {.what = "kind", .level = level, .entry = entry};
+      if (!F::is_well_formed(entry, level)) return {.what = "malformed", .level = level, .entry = entry};
       if (F::table_of(entry, level).value != address) return {.what = "address", .level = level, .entry = entry};
       if (const char* what = answers_no<F>(entry)) return {.what = what, .level = level, .entry = entry};
     }
@@ -279,7 +290,8 @@ failure markers_keep_their_payload() {
   const auto check = [](std::uint64_t payload) -> failure {
     const auto entry = F::marker(payload);
     for (int level = 0; level < F::shape.levels; ++level)
-      if (F::kind_of(entry, level) != entry_kind::marker) return {.what = "kind", .level = level, .entry = entry};
+      if (F::kind_of(entry, level) != entry_kind::marker || !F::is_well_formed(entry, level))
+        return {.what = "kind", .level = level, .entry = entry};
     if (F::payload_of(entry) != payload) return {.what = "payload", .entry = entry};
     return {.what = answers_no<F>(entry), .entry = entry};
   };
@@ -296,7 +308,7 @@ failure what_is_locked_is_kept() {
   const auto check = [](typename F::word live) {
     const typename F::word shut = F::lock(live);
     for (int at = 0; at < F::shape.levels; ++at)
-      if (F::kind_of(shut, at) != entry_kind::locked) return "kind";
+      if (F::kind_of(shut, at) != entry_kind::locked || !F::is_well_formed(shut, at)) return "kind";
     if (F::unlock(shut) != live) return "not what it was";
     if (shut == F::locked) return "the lock of nothing";
     return answers_no<F>(shut);
@@ -394,7 +406,7 @@ failure accessed_and_dirty_come_and_go() {
         now.accessed = true;
         if (const char* what = is_leaf_with<F>(now, level, group, output, F::set_accessed(entry), "set_accessed"))
           return what;
-        now.accessed = false;
+        now.accessed = !F::facts.has_accessed;
         if (const char* what = is_leaf_with<F>(now, level, group, output, F::clear_accessed(entry), "clear_accessed"))
           return what;
         now = was;
@@ -418,6 +430,7 @@ failure protect_gives_exactly_these_rights() {
             continue;
           }
           if (!can_encode<F>(now)) now.dirty = false;
+          if (F::facts.executes_by_privilege) now.from = privilege::any;
           if (can_encode<F>(now) != change->applies_to(entry)) return "protect applies to the wrong leaves";
           if (!change->applies_to(entry)) continue;
           if (const char* what = is_leaf_with<F>(now, level, group, output, (*change)(entry), "protect")) return what;
@@ -436,6 +449,7 @@ failure relax_adds_these_rights() {
           now.allowed = was.allowed | more;
           now.may_write = was.may_write || more.contains(writable);
           now.dirty = was.dirty || (F::facts.has_dirty && more.contains(writable));
+          if (F::facts.executes_by_privilege && more.contains(executable)) now.from = privilege::any;
           const auto change = F::relax(more);
           if (!change) {
             if (change.error().code != errc::unsupported_attribute) return "relax: wrong error";
@@ -461,7 +475,8 @@ failure relax_adds_these_rights() {
       INFO(name << ", level " << found.level << ", group " << found.group << ", entry " << std::hex << found.entry);  \
       INFO("rights " << int{found.wanted.allowed.bits} << ", may_write " << found.wanted.may_write << ", memory "     \
                      << static_cast<int>(found.wanted.memory) << ", accessed " << found.wanted.accessed << ", dirty " \
-                     << found.wanted.dirty << ", software " << int{found.wanted.software});                           \
+                     << found.wanted.dirty << ", software " << int{found.wanted.software} << ", from "                \
+                     << static_cast<int>(found.wanted.from) << ", global " << found.wanted.global);                   \
       CHECK(std::string(found.what == nullptr ? "" : found.what) == "");                                              \
     });                                                                                                               \
   }

@@ -50,8 +50,20 @@ constexpr std::uint64_t window_at(std::uint64_t choice) {
 
 template <class F>
 format_traits traits_of() {
-  format_traits t{
-      .pages = window_pages<F>, .marks = {0}, .levels = F::shape.levels, .software = 1U << F::facts.software_bits};
+  const auto exists = [](const quire::attributes& one) {
+    return F::leaf(quire::output_address{0}, one, 0).has_value();
+  };
+  using quire::privilege;
+  format_traits t{.pages = window_pages<F>,
+                  .marks = {0},
+                  .levels = F::shape.levels,
+                  .software = 1U << F::facts.software_bits,
+                  .from = {},
+                  .global = false};
+  for (const privilege from : {privilege::any, privilege::user, privilege::supervisor}) {
+    if (exists({.allowed = quire::read_execute, .from = from})) t.from.push_back(from);
+    t.global = t.global || exists({.allowed = quire::read_execute, .from = from, .global = true});
+  }
   for (int level = 0; level < F::shape.levels; ++level)
     for (int group = 0; group < 16; ++group) {
       const std::uint64_t pages = (F::shape.leaf_bytes(level) << group) / F::shape.page_bytes();

@@ -75,7 +75,8 @@ struct step {
   if (s.what == verb::map)
     text += " output " + std::to_string(s.output) + " memory " + std::to_string(static_cast<int>(s.attrs.memory)) +
             (s.attrs.accessed ? " accessed" : "") + (s.attrs.dirty ? " dirty" : "") +
-            (s.attrs.may_write ? " may_write" : "") + " software " + std::to_string(s.attrs.software);
+            (s.attrs.may_write ? " may_write" : "") + " software " + std::to_string(s.attrs.software) + " from " +
+            std::to_string(static_cast<int>(s.attrs.from)) + (s.attrs.global ? " global" : "");
   if (s.what == verb::map || s.what == verb::protect || s.what == verb::relax)
     text += " rights " + std::to_string(s.attrs.allowed.bits);
   if (s.what == verb::write_protect_mask || s.what == verb::annotate) text += " mask " + quire::check::hex(s.mask);
@@ -113,6 +114,8 @@ struct format_traits {
   std::vector<std::uint32_t> marks;  // pages where leaves and tables begin: what ranges like to begin and end at
   int levels;
   unsigned software;  // values
+  std::vector<quire::privilege> from;
+  bool global;
 };
 
 [[nodiscard]] inline step random_step(const format_traits& f, dice& d) {
@@ -147,6 +150,9 @@ struct format_traits {
   s.attrs.memory = d.one_in(5) ? static_cast<memory_type>(d.below(3)) : memory_type::normal;
   s.attrs.accessed = !d.one_in(3);
   s.attrs.dirty = d.one_in(4) && s.attrs.allowed.contains(writable);
+  s.attrs.from =
+      d.one_in(40) ? static_cast<privilege>(d.below(3)) : f.from[d.below(static_cast<std::uint32_t>(f.from.size()))];
+  s.attrs.global = d.one_in(f.global ? 3 : 40);
   s.attrs.software = static_cast<std::uint8_t>(d.one_in(40) ? f.software : d.below(f.software));
   // Mostly one piece of output for all, so that leaves continue one another and existing mappings are met again.
   constexpr std::uint32_t skews[] = {0, 0, 0, 0, 0, 1, 2, 4, 16};

@@ -140,6 +140,13 @@ struct stage2 {
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & oa) >> size.page_bits;
   }
+  // Reserved: type 0 where the level has no blocks, the address bits below a block.
+  [[nodiscard]] static constexpr bool is_well_formed(word entry, int level) noexcept {
+    if ((entry & valid) == 0) return true;
+    if ((entry & type) != 0 && level > 0) return true;
+    return (level > 0 ? group_sizes(level) != 0 : (entry & type) != 0) &&
+           (entry & oa & (shape.leaf_bytes(level) - 1)) == 0;
+  }
 
   // All eight sets of rights exist, but instruction fetch from device memory is unpredictable and refused. A dirty leaf
   // that is not writable does not exist: S2AP[1] alone would be a write permission.
@@ -149,6 +156,7 @@ struct stage2 {
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
     if (wanted.software > 1) return errc::unsupported_attribute;
+    if (wanted.from != privilege::any || wanted.global) return errc::unsupported_attribute;
     if (wanted.memory == memory_type::device && wanted.allowed.contains(executable)) return errc::unsupported_attribute;
     if (wanted.dirty && !(has_dirty && wanted.allowed.contains(writable))) return errc::unsupported_attribute;
     return word{output.value | valid | (level == 0 ? type : 0) | mem_attr_of(wanted.memory) | sh_inner |

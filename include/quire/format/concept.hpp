@@ -28,13 +28,16 @@ struct format_facts {
   bool caches_invalid = false;     // a translation cache may hold "not mapped": invalid -> valid is invalidated too
   bool sets_accessed = false;      // the hardware sets the accessed bit, at any moment
   bool sets_dirty = false;         // the hardware sets the dirty bit, at any moment
+  bool has_accessed = true;        // leaves have an accessed bit; without one, each leaf counts as accessed
   bool has_dirty = false;          // leaves have a dirty bit at all
   bool table_permissions = false;  // table entries carry rights that are ANDed on the way down
-  bool faults_retry = true;        // a fault can be retried (a CPU's can, a device's cannot)
-  bool sign_extended = false;      // input addresses above the geometry repeat its top bit (two halves)
-  int output_bits = 64;            // output addresses are below 1 << output_bits
-  int software_bits = 0;           // width of attributes::software
-  int marker_bits = 0;             // width of a marker's payload; at least what holds a table's address >> table_shift
+  // attributes::from is about execution alone: `any` without the right, and whoever grants it grants it to both.
+  bool executes_by_privilege = false;
+  bool faults_retry = true;    // a fault can be retried (a CPU's can, a device's cannot)
+  bool sign_extended = false;  // input addresses above the geometry repeat its top bit (two halves)
+  int output_bits = 64;        // output addresses are below 1 << output_bits
+  int software_bits = 0;       // width of attributes::software
+  int marker_bits = 0;         // width of a marker's payload; at least what holds a table's address >> table_shift
 };
 
 struct format_archetype {
@@ -70,6 +73,10 @@ struct format_archetype {
     return {.allowed = read_write, .may_write = true};
   }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept { return marker_entry >> 12; }
+  // No: the hardware takes the entry for valid and faults because of its form, or the manual leaves open what it does
+  // (reserved bits, a reserved combination, a block whose address is not aligned, a group whose entries cannot be
+  // right). Whatever the hardware takes for invalid is well formed, and so is all that is encoded here.
+  [[nodiscard]] static constexpr bool is_well_formed(word, int) noexcept { return true; }
 
   // ---- encode. What cannot be encoded is an error and never dropped: beyond_output, unaligned (to the whole leaf),
   // unsupported_attribute, unsupported_level (also for a group size that the level lacks).
@@ -138,6 +145,7 @@ concept pte_format_decodes = requires(typename F::word entry, int level) {
   { F::output_of(entry, level) } -> std::same_as<output_address>;
   { F::attributes_of(entry, level) } -> std::same_as<attributes>;
   { F::payload_of(entry) } -> std::same_as<std::uint64_t>;
+  { F::is_well_formed(entry, level) } -> std::same_as<bool>;
 };
 
 template <class F>

@@ -88,6 +88,16 @@ struct gstage {
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & ppn) >> 10;
   }
+  // Reserved: bits 60..54 and N, PBMT 3, W without R, anything but V and PPN in a non-leaf, PPN below the superpage. A
+  // leaf without U faults always.
+  [[nodiscard]] static constexpr bool is_well_formed(word entry, int level) noexcept {
+    if ((entry & v) == 0) return true;
+    if ((entry & ~(ppn | pbmt_nc | pbmt_io | word{0x3ff})) != 0) return false;
+    if ((entry & (r | w | x)) == 0) return level > 0 && (entry & (u | a | d | pbmt_nc | pbmt_io)) == 0;
+    const bool has_type = (entry & (pbmt_nc | pbmt_io)) != (pbmt_nc | pbmt_io);
+    return has_type && (entry & u) != 0 && (entry & (r | w)) != w &&
+           output_of(entry, level).is_aligned(shape.leaf_bytes(level));
+  }
 
   // "W without R is reserved"; a leaf has at least one of R, W, X, so a leaf without rights cannot be encoded. Every
   // G-stage leaf has U: the G-stage checks each access as a user access.
@@ -98,6 +108,7 @@ struct gstage {
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
     const auto rights = rights_of(wanted.allowed);
     if (!rights || wanted.software > 1) return errc::unsupported_attribute;
+    if (wanted.from != privilege::any || wanted.global) return errc::unsupported_attribute;
     return word{(output.value >> 2) | v | u | *rights | (wanted.may_write ? rsw0 : 0) | (wanted.accessed ? a : 0) |
                 (wanted.dirty ? d : 0) | (wanted.software != 0 ? rsw1 : 0) |
                 (wanted.memory == memory_type::device          ? pbmt_io

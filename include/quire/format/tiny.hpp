@@ -149,6 +149,14 @@ struct format {
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & frame) >> frame_shift;
   }
+  [[nodiscard]] static constexpr bool is_well_formed(word entry, int level) noexcept {
+    if ((entry & valid) == 0) return true;
+    if ((entry & is_leaf) == 0) return level > 0;
+    if (group_sizes(level) == 0 || (entry & memory) == memory) return false;
+    const std::uint64_t inside = equal_group ? leaf_bytes_of(entry, level) : shape.leaf_bytes(level);
+    const std::uint64_t pattern = equal_group && group_of(entry, level) != 0 ? inside >> 1U : 0;
+    return (address_of(entry) & (inside - 1)) == pattern;
+  }
 
   [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
                                                    int group = 0) noexcept {
@@ -156,6 +164,7 @@ struct format {
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
     if (!can_have(wanted.allowed) || wanted.software > 3) return errc::unsupported_attribute;
+    if (wanted.from != privilege::any || wanted.global) return errc::unsupported_attribute;
     if (wanted.dirty && !has_dirty) return errc::unsupported_attribute;
     if (wanted.dirty && writable_clean && !wanted.allowed.contains(writable)) return errc::unsupported_attribute;
     const word set = rights_of(wanted.allowed) | (wanted.dirty ? written : 0);
@@ -213,6 +222,9 @@ struct format {
   static constexpr word quiet_bits = O.hardware_updates ? a | (has_dirty ? quiet_when_dirty : 0) : 0;
 
  private:
+  [[nodiscard]] static constexpr std::uint64_t leaf_bytes_of(word entry, int level) noexcept {
+    return shape.leaf_bytes(level) << group_of(entry, level);
+  }
   [[nodiscard]] static constexpr std::uint64_t address_of(word entry) noexcept {
     return std::uint64_t{(entry & frame) >> frame_shift} << shape.page_bits;
   }
