@@ -23,17 +23,35 @@ if("unit" IN_LIST QUIRE_TEST_GROUPS OR "threads" IN_LIST QUIRE_TEST_GROUPS)
   endif()
 endif()
 
+# The formats that the suite is compiled for: the names in tests/support/formats.hpp that match QUIRE_TEST_FORMATS.
+set(QUIRE_TEST_FORMATS
+    ""
+    CACHE STRING "Regular expression of the formats whose suite is built; empty: every one")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/support/formats.hpp)
+file(READ support/formats.hpp quire_test_formats)
+string(REGEX MATCHALL "\"[a-z0-9-]+\">" quire_test_formats "${quire_test_formats}")
+list(TRANSFORM quire_test_formats REPLACE "[\">]" "")
+if(QUIRE_TEST_FORMATS)
+  list(FILTER quire_test_formats INCLUDE REGEX "^(${QUIRE_TEST_FORMATS})$")
+  list(TRANSFORM quire_test_formats REPLACE "(.+)" "\"\\1\"" OUTPUT_VARIABLE quoted)
+  list(JOIN quoted "," quoted)
+  if(TARGET quire_test_base)
+    target_compile_definitions(quire_test_base INTERFACE "QUIRE_TEST_FORMATS=${quoted}")
+  endif()
+endif()
+
 # quire_add_test(NAME [SOURCES...] [THREADS] [FLAGS ...] [DEFINITIONS ...] [LIBRARIES ...]
-#                [TIMEOUT SECONDS])
+#                [TIMEOUT SECONDS] [FOR_EACH_FORMAT SOURCE])
 #
 # One executable. Its test cases become the tests "<directory>.NAME/<test case>".
 #   SOURCES    default: NAME.cpp
+#   FOR_EACH_FORMAT   compiled once for each format of the suite, with QUIRE_TEST_FORMAT its name
 #   THREADS    worth running under the thread sanitizer; these are the tests with label `threads`
 #   FLAGS      compiled with these as well, and without the shared precompiled header. For a heavy
 #              test that is hopeless at the -O1 of some presets: FLAGS -O2
 #   TIMEOUT    of one test case; default 300
 function(quire_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "TIMEOUT" "FLAGS;DEFINITIONS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "TIMEOUT;FOR_EACH_FORMAT" "FLAGS;DEFINITIONS;LIBRARIES")
   set(sources ${arg_UNPARSED_ARGUMENTS})
   if(NOT sources)
     set(sources ${name}.cpp)
@@ -46,7 +64,7 @@ function(quire_add_test name)
     set(group threads)
   endif()
 
-  foreach(source IN LISTS sources)
+  foreach(source IN LISTS sources arg_FOR_EACH_FORMAT)
     cmake_path(ABSOLUTE_PATH source)
     set_property(GLOBAL APPEND PROPERTY quire_listed_tests ${source})
   endforeach()
@@ -64,6 +82,17 @@ function(quire_add_test name)
     target_compile_definitions(${target} PRIVATE ${arg_DEFINITIONS})
   else()
     target_precompile_headers(${target} REUSE_FROM quire_test_main)
+  endif()
+
+  if(arg_FOR_EACH_FORMAT)
+    foreach(format IN LISTS quire_test_formats)
+      add_library(${target}_${format} OBJECT ${arg_FOR_EACH_FORMAT})
+      target_link_libraries(${target}_${format} PRIVATE quire_test_base)
+      target_compile_options(${target}_${format} PRIVATE ${arg_FLAGS})
+      target_compile_definitions(${target}_${format} PRIVATE "QUIRE_TEST_FORMAT=\"${format}\"")
+      quire_strict(${target}_${format})
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${format}>)
+    endforeach()
   endif()
 
   # Discovery would let an executable without test cases pass in silence.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Every PTE format that the tests know. A new one needs its header, its test and one line here.
+// Every PTE format that the tests know. A new one needs its header, its test and one line here; CMake reads the names
+// and compiles the suite of tests/table once for each.
 #pragma once
 
-#include <cstddef>  // size_t
-#include <tuple>    // tuple, tuple_cat
+#include <cstddef>      // size_t
+#include <string_view>  // string_view
+#include <tuple>        // tuple, tuple_cat
+#include <type_traits>  // conditional_t
 
 #include <quire/format/arm64_stage2.hpp>  // arm64::stage2_4k
 #include <quire/format/riscv_gstage.hpp>  // riscv::gstage
@@ -78,16 +81,45 @@ template <class Format, format_name Name>
 constexpr const char* find_name(const named<Format, Name>*) noexcept {
   return Name.text;
 }
+template <format_name Name, class Format>
+Format find_format(const named<Format, Name>*) noexcept;
+
+// Those of which the suite is compiled: QUIRE_TEST_FORMATS, a list of strings, where it is defined.
+[[nodiscard]] consteval bool is_chosen([[maybe_unused]] std::string_view name) noexcept {
+#ifdef QUIRE_TEST_FORMATS
+  for (const std::string_view each : {QUIRE_TEST_FORMATS})
+    if (name == each) return true;
+  return false;
+#else
+  return true;
+#endif
+}
 
 }  // namespace detail
 
 using real_formats = detail::formats_in<real_format_names>::type;
 using tiny_formats = detail::formats_in<tiny_format_names>::type;
 using all_formats = decltype(std::tuple_cat(real_formats{}, tiny_formats{}));
+template <format_name Name>
+using format_named = decltype(detail::find_format<Name>(static_cast<const detail::every_name*>(nullptr)));
 
 template <class Format>
 inline constexpr const char* name_of_format =
     detail::find_name<Format>(static_cast<const detail::every_name*>(nullptr));
+
+namespace detail {
+template <class List>
+struct chosen_among;
+template <class... Formats>
+struct chosen_among<std::tuple<Formats...>> {
+  using type = decltype(std::tuple_cat(
+      std::conditional_t<is_chosen(name_of_format<Formats>), std::tuple<Formats>, std::tuple<>>{}...));
+};
+}  // namespace detail
+
+template <class Formats>
+using chosen_of = detail::chosen_among<Formats>::type;
+using chosen_formats = chosen_of<all_formats>;
 
 // Calls use<Format>(name) for each format of a list; `use` is a lambda with one template parameter.
 template <class Formats, class Use>

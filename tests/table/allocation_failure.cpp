@@ -10,6 +10,7 @@
 #include "catch.hpp"
 #include "player.hpp"
 #include "support/scale.hpp"
+#include "support/typed.hpp"
 
 namespace {
 
@@ -40,26 +41,15 @@ std::string fail_everywhere(const player_factory& format, std::uint64_t seed, st
   return wrong.empty() ? wrong : played + wrong;
 }
 
-void fail_formats(const std::vector<player_factory>& formats, std::uint64_t sequences) {
-  for (const player_factory& format : formats) {
-    std::uint64_t failures = 0;
-    std::string wrong;
-    for (std::uint64_t seed = 1; seed <= sequences && wrong.empty(); ++seed)
-      wrong = fail_everywhere(format, seed, failures);
-    INFO(format.name << "\n" << wrong);
-    CHECK(wrong.empty());
-    CHECK(failures > 0);
-  }
-}
-
 }  // namespace
 
-// 1120 sequences together.
-TEST_CASE("every allocation fails once: tiny formats") {
-  for (const auto& part : {tiny_players_1(), tiny_players_2(), tiny_players_3(), tiny_players_4()})
-    fail_formats(part, scaled(70));
-}
-TEST_CASE("every allocation fails once: real formats") {
-  for (const auto& part : {real_players_1(), real_players_2(), real_players_3(), real_players_4()})
-    fail_formats(part, scaled(4));
+QUIRE_TYPED_TEST("every allocation fails once", chosen_formats) {
+  const player_factory& format = player_for<Format>();
+  std::uint64_t failures = 0;
+  std::string wrong;
+  for (std::uint64_t seed = 1; seed <= scaled(format.real ? 4 : 70) && wrong.empty(); ++seed)
+    wrong = fail_everywhere(format, seed, failures);
+  INFO(wrong);
+  CHECK(wrong.empty());
+  CHECK(failures > 0);
 }

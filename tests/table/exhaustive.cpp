@@ -18,8 +18,8 @@ using quire::readable;
 
 std::vector<player_factory> tiny_players() {
   std::vector<player_factory> all;
-  for (const auto& part : {tiny_players_1(), tiny_players_2(), tiny_players_3(), tiny_players_4()})
-    all.insert(all.end(), part.begin(), part.end());
+  for (const auto& [name, format] : all_players())
+    if (!format.real) all.push_back(format);
   return all;
 }
 

@@ -875,31 +875,16 @@ std::unique_ptr<player> make_player(stand_kind kind, const player_options& o) {
   else return nullptr;
 }
 
-using formats_with_bare_stand =
-    named_list<named<quire::riscv::sv39x4, "">,
-               named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_dirty = true}>, "">,
-               named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>, "">,
-               named<quire::tiny::plain, "">, named<quire::tiny::wide_root, "">, named<quire::tiny::grouped, "">,
-               named<quire::tiny::napot, "">, named<quire::tiny::dbm, "">, named<quire::tiny::hardware_ad, "">,
-               named<quire::tiny::signed_input, "">, named<quire::tiny::cached_invalid, "">>;
-template <class Format>
-inline constexpr bool has_bare_stand = std::is_base_of_v<named<Format, "">, formats_with_bare_stand>;
+template <class Format, class List>
+inline constexpr bool is_in = false;
+template <class Format, class... Formats>
+inline constexpr bool is_in<Format, std::tuple<Formats...>> = (std::is_same_v<Format, Formats> || ...);
 
-// The formats of every list are shared out to several sources, so that none takes long to compile.
-template <class Formats, std::size_t Part, std::size_t Parts>
-std::vector<player_factory> factories_of_part() {
-  std::vector<player_factory> all;
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    const auto add = [&]<std::size_t Index>() {
-      if constexpr (Index % Parts == Part) {
-        using format = std::tuple_element_t<Index, Formats>;
-        all.push_back({name_of_format<format>, !is_tiny<format>, traits_of<format>(),
-                       &make_player<format, has_bare_stand<format>>});
-      }
-    };
-    (add.template operator()<I>(), ...);
-  }(std::make_index_sequence<std::tuple_size_v<Formats>>{});
-  return all;
+template <class Format>
+bool add_player() {
+  const player_factory made{name_of_format<Format>, !is_tiny<Format>, traits_of<Format>(),
+                            &make_player<Format, is_in<Format, formats_with_bare_stand>>};
+  return all_players().emplace(made.name, made).second;
 }
 
 }  // namespace quire_test

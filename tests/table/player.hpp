@@ -4,13 +4,16 @@
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
+#include <map>      // map
 #include <memory>   // unique_ptr
 #include <string>   // string
+#include <tuple>    // tuple
 #include <vector>   // vector
 
 #include <quire/policy/invalidation.hpp>  // invalidation_request
 
 #include "step.hpp"
+#include "support/formats.hpp"
 
 namespace quire_test {
 
@@ -58,14 +61,21 @@ struct player_factory {
   std::unique_ptr<player> (*make)(stand_kind, const player_options&);
 };
 
-// Every format that the tests know. They are compiled in parts (players_*.cpp).
-std::vector<player_factory> tiny_players_1();
-std::vector<player_factory> tiny_players_2();
-std::vector<player_factory> tiny_players_3();
-std::vector<player_factory> tiny_players_4();
-std::vector<player_factory> real_players_1();
-std::vector<player_factory> real_players_2();
-std::vector<player_factory> real_players_3();
-std::vector<player_factory> real_players_4();
+// The players that are linked in, by name: one_player.cpp is compiled once for each of chosen_formats and adds its own.
+[[nodiscard]] inline std::map<std::string, player_factory>& all_players() {
+  static std::map<std::string, player_factory> players;
+  return players;
+}
+template <class Format>
+[[nodiscard]] const player_factory& player_for() {
+  return all_players().at(name_of_format<Format>);
+}
+
+// Those that have the bare stand, too.
+using formats_with_bare_stand =
+    std::tuple<quire::riscv::sv39x4, quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_dirty = true}>,
+               quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>, quire::tiny::plain,
+               quire::tiny::wide_root, quire::tiny::grouped, quire::tiny::napot, quire::tiny::dbm,
+               quire::tiny::hardware_ad, quire::tiny::signed_input, quire::tiny::cached_invalid>;
 
 }  // namespace quire_test

@@ -11,6 +11,7 @@
 #include "catch.hpp"
 #include "player.hpp"
 #include "support/scale.hpp"
+#include "support/typed.hpp"
 
 namespace {
 
@@ -61,37 +62,30 @@ std::uint64_t first_seed() {
 
 constexpr std::size_t steps_in_sequence = 250;
 
-void play_formats(const std::vector<player_factory>& formats, std::uint64_t operations) {
+void play_format(const player_factory& format, std::uint64_t operations) {
   const std::uint64_t sequences = operations / steps_in_sequence;
-  for (const player_factory& format : formats) {
-    std::printf("%s: QUIRE_SEED=%llu, %llu sequences\n", format.name, static_cast<unsigned long long>(first_seed()),
-                static_cast<unsigned long long>(sequences));
-    std::string wrong;
-    for (std::uint64_t i = 0; i < sequences && wrong.empty(); ++i) {
-      // Two of three with the hardware at work, some of them with a lot of it.
-      const player_options options{.seed = first_seed() + i,
-                                   .hardware = (first_seed() + i) % 3 == 0   ? 0U
-                                               : (first_seed() + i) % 7 == 0 ? 900U
-                                                                             : 150U};
-      dice random(options.seed);
-      std::vector<step> steps(steps_in_sequence);
-      for (step& each : steps) each = random_step(format.traits, random);
-      const outcome result = play_all(format, options, steps);
-      if (!result.wrong.empty()) wrong = explained(format, options, steps, result);
-    }
-    INFO(format.name << " " << wrong);
-    CHECK(wrong.empty());
+  std::printf("%s: QUIRE_SEED=%llu, %llu sequences\n", format.name, static_cast<unsigned long long>(first_seed()),
+              static_cast<unsigned long long>(sequences));
+  std::string wrong;
+  for (std::uint64_t i = 0; i < sequences && wrong.empty(); ++i) {
+    // Two of three with the hardware at work, some of them with a lot of it.
+    const player_options options{.seed = first_seed() + i,
+                                 .hardware = (first_seed() + i) % 3 == 0   ? 0U
+                                             : (first_seed() + i) % 7 == 0 ? 900U
+                                                                           : 150U};
+    dice random(options.seed);
+    std::vector<step> steps(steps_in_sequence);
+    for (step& each : steps) each = random_step(format.traits, random);
+    const outcome result = play_all(format, options, steps);
+    if (!result.wrong.empty()) wrong = explained(format, options, steps, result);
   }
+  INFO(wrong);
+  CHECK(wrong.empty());
 }
 
 }  // namespace
 
-// 16 tiny formats, 12 real ones: 6.7 million operations together.
-TEST_CASE("random operations on tiny formats 1") { play_formats(tiny_players_1(), scaled(400'000)); }
-TEST_CASE("random operations on tiny formats 2") { play_formats(tiny_players_2(), scaled(400'000)); }
-TEST_CASE("random operations on tiny formats 3") { play_formats(tiny_players_3(), scaled(400'000)); }
-TEST_CASE("random operations on tiny formats 4") { play_formats(tiny_players_4(), scaled(400'000)); }
-TEST_CASE("random operations on real formats 1") { play_formats(real_players_1(), scaled(30'000)); }
-TEST_CASE("random operations on real formats 2") { play_formats(real_players_2(), scaled(30'000)); }
-TEST_CASE("random operations on real formats 3") { play_formats(real_players_3(), scaled(30'000)); }
-TEST_CASE("random operations on real formats 4") { play_formats(real_players_4(), scaled(30'000)); }
+QUIRE_TYPED_TEST("random operations", chosen_formats) {
+  const player_factory& format = player_for<Format>();
+  play_format(format, scaled(format.real ? 30'000 : 400'000));
+}

@@ -1,6 +1,0 @@
-// SPDX-License-Identifier: MIT
-#include "play.hpp"
-
-namespace quire_test {
-std::vector<player_factory> real_players_2() { return factories_of_part<real_formats, 1, 4>(); }
-}  // namespace quire_test

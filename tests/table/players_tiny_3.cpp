@@ -1,6 +1,0 @@
-// SPDX-License-Identifier: MIT
-#include "play.hpp"
-
-namespace quire_test {
-std::vector<player_factory> tiny_players_3() { return factories_of_part<tiny_formats, 2, 4>(); }
-}  // namespace quire_test
