@@ -176,6 +176,9 @@ template <class F>
 failure neighbours_are_a_step_apart() {
   return for_each_leaf<F>([](int level, int group, output_address output, const attributes& wanted, auto first) {
     const std::uint64_t bytes = leaf_bytes<F>(level, group);
+    if constexpr (F::facts.linear_output_bits < F::facts.output_bits)
+      if ((output.value ^ (output.value + bytes)) >> F::facts.linear_output_bits != 0)
+        return static_cast<const char*>(nullptr);
     const auto next = F::leaf(output + bytes, wanted, level, group);
     if (next) {
       // From one group to the next it takes as many steps of single leaves as the group has entries.

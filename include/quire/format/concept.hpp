@@ -36,8 +36,11 @@ struct format_facts {
   bool faults_retry = true;    // a fault can be retried (a CPU's can, a device's cannot)
   bool sign_extended = false;  // input addresses above the geometry repeat its top bit (two halves)
   int output_bits = 64;        // output addresses are below 1 << output_bits
-  int software_bits = 0;       // width of attributes::software
-  int marker_bits = 0;         // width of a marker's payload; at least what holds a table's address >> table_shift
+  // step() is what lies between neighbours whose output addresses differ only below this bit (arm64 keeps the top bits
+  // of a 52-bit address elsewhere in the entry).
+  int linear_output_bits = 64;
+  int software_bits = 0;  // width of attributes::software
+  int marker_bits = 0;    // width of a marker's payload; at least what holds a table's address >> table_shift
 };
 
 struct format_archetype {

@@ -231,9 +231,10 @@ class commit_map {
     constexpr int shift = format::shape.shift(Level);
     for (std::size_t i = first; i <= last;) {
       const int group = plan_.choice.group(Level, i, last);
-      const std::size_t n = group != 0           ? std::size_t{1} << group
-                            : has_groups<format> ? singles(Level, i, last)
-                                                 : last - i + 1;
+      const std::size_t wanted = group != 0           ? std::size_t{1} << group
+                                 : has_groups<format> ? singles(Level, i, last)
+                                                      : last - i + 1;
+      const std::size_t n = linear(Level, input_address{base + (std::uint64_t{i} << shift)}, wanted);
       fill_entries<format>(op_.policies.memory, table, i, n,
                            leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
                            format::step(Level, group));
@@ -244,6 +245,15 @@ class commit_map {
     std::size_t n = 1;
     while (first + n <= last && plan_.choice.group(level, first + n, last) == 0) ++n;
     return n;
+  }
+  // How many of n leaves from `at` on are a step apart (facts.linear_output_bits); the others are for another fill. A
+  // group lies on one side of the place where they are not.
+  [[nodiscard]] QUIRE_INLINE constexpr std::size_t linear(int level, input_address at, std::size_t n) const noexcept {
+    if constexpr (format::facts.linear_output_bits < format::facts.output_bits) {
+      const std::uint64_t inside = (std::uint64_t{1} << format::facts.linear_output_bits) - 1;
+      const std::uint64_t left = (inside - (plan_.output_at(at).value & inside)) >> format::shape.shift(level);
+      return left < n - 1 ? static_cast<std::size_t>(left) + 1 : n;
+    } else return n;
   }
   // A table that nobody can reach and that the range covers wholly.
   template <int Level>
