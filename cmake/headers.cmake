@@ -21,6 +21,8 @@ set(quire_core_headers
     include/quire/dirty/invalidation_sequence.hpp
     include/quire/dirty/memory_slot.hpp
     include/quire/dirty/sink.hpp
+    include/quire/format/arm64_descriptor.hpp
+    include/quire/format/arm64_granule.hpp
     include/quire/format/arm64_stage2.hpp
     include/quire/format/arm64_tlbi.hpp
     include/quire/format/change.hpp

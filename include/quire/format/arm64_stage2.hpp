@@ -1,132 +1,125 @@
 // SPDX-License-Identifier: MIT
-// arm64 stage 2 tables (VMSAv8-64), 4 KiB granule.
+// arm64 stage 2 tables (VMSAv8-64): 4, 16 and 64 KiB granules, 32 to 52 bits of input address.
 //
-// Source: Arm Architecture Reference Manual for A-profile, "The AArch64 Virtual Memory System Architecture", stage 2
-// descriptor formats. The manual counts levels down to the pages: its level is 3 - ours, so its level 3 page is our
-// level 0, its level 2 block (2 MiB) our level 1, its level 1 block (1 GiB) our level 2.
+// Source: Arm Architecture Reference Manual for A-profile (DDI 0487), D8.3.1 "VMSAv8-64 descriptor formats" (Table
+// D8-53), D8.4.2 "Stage 2 permissions", D8.6.5 and D8.6.6 (memory types). Where addresses lie is in
+// arm64_descriptor.hpp, levels and block sizes in arm64_granule.hpp: the manual's level is 3 - ours.
 //
-//   58..55   | 54 | 52     | 51  | 47..12         | 10 | 9 8 | 7 6  | 5..2    | 1    | 0
-//   software | XN | contig | DBM | output address | AF | SH  | S2AP | MemAttr | type | valid
+//   58..55   | 54 53 | 52     | 51  | 47..12         | 10 | 9 8 | 7 6  | 5..2    | 1    | 0
+//   software | XN    | contig | DBM | output address | AF | SH  | S2AP | MemAttr | type | valid
 //
 // Software bit 56 is "may become writable", 57 is the owner's. 55 and 58 stay 0: they have a meaning in a Realm's
-// tables (NS) and with FEAT_THE (AssuredOnly). An entry with bit 0 clear is free for software: bit 1 with a payload in
-// the address field is a marker, bit 2 alone is `locked`.
+// tables (NS) and with FEAT_THE (AssuredOnly).
 //
-// VTCR_EL2 must say the same as the type: SL0 the start level (3 - shape.root_level), T0SZ 64 - IpaBits, HA and HD the
-// options. A table entry is nothing but address, type and valid: stage 2 has no hierarchical permissions.
+// VTCR_EL2 must say the same as the type; arm64_vtcr.hpp computes it. A table entry is nothing but address, type and
+// valid: stage 2 has no hierarchical permissions.
 #pragma once
 
-#include <cstddef>  // size_t
 #include <cstdint>  // uint64_t, uint8_t
 
-#include <quire/format/concept.hpp>  // pte_format
+#include <quire/format/arm64_descriptor.hpp>  // descriptor
+#include <quire/format/concept.hpp>           // pte_format
 
 namespace quire::arm64 {
-
-enum class granule : std::uint8_t { k4, k16, k64 };
 
 struct stage2_options {
   bool forced_write_back = false;  // HCR_EL2.FWB: MemAttr overrides stage 1 instead of combining with it
   bool hardware_accessed = true;   // VTCR_EL2.HA: the hardware sets AF
   bool hardware_dirty = false;     // VTCR_EL2.HD: a write through a leaf with DBM sets S2AP[1]
-  bool contiguous = false;         // 16 neighbours may form a group: 64 KiB of pages, 32 MiB of 2 MiB blocks
+  // Neighbours may form a group: 16 (4 KiB), 128 (16 KiB) or 32 (64 KiB) pages; 16, 32 or 32 of the smallest blocks.
+  bool contiguous = false;
+  bool contiguous_gigabytes = false;  // 16 blocks of 1 GiB as well
+  bool execute_by_privilege = false;  // FEAT_XNX: EL0 and EL1 each have a right to execute
+  // 48, or 52: FEAT_LPA for the 64 KiB granule, FEAT_LPA2 and VTCR_EL2.DS = 1 for the others. With that, shareability
+  // comes from VTCR_EL2.SH0.
+  int output_bits = 48;
+  int levels = 0;  // 0: as few as concatenated root tables make do with
 };
 
-// A granule in numbers. Where KVM and the architecture differ, the smaller set: no 512 GiB, no 16 GiB group.
-struct granule_numbers {
-  int page_bits;
-  int leaf_levels;    // levels 0 .. leaf_levels - 1 hold leaves
-  int group_bits[2];  // log2 of the entries of a contiguous group, at level 0 and 1
-
-  [[nodiscard]] constexpr int index_bits() const noexcept { return page_bits - 3; }  // of 8-byte entries in a page
-  // "Concatenated translation tables": up to 16 root tables, so 4 bits need no level of their own.
-  [[nodiscard]] constexpr int levels(int ipa_bits) const noexcept {
-    const int wanted = (ipa_bits - 8) / index_bits();
-    return wanted < 2 ? 2 : wanted;
-  }
-};
-
-[[nodiscard]] constexpr granule_numbers numbers_of(granule size) noexcept {
-  switch (size) {
-    case granule::k16: return {.page_bits = 14, .leaf_levels = 2, .group_bits = {7, 5}};
-    case granule::k64: return {.page_bits = 16, .leaf_levels = 2, .group_bits = {5, 5}};
-    case granule::k4: break;
-  }
-  return {.page_bits = 12, .leaf_levels = 3, .group_bits = {4, 4}};
+// Whether there can be such tables at all. unsupported_attribute: of two options, one needs another. beyond_output:
+// output_bits. beyond_input: an IPA has 32 bits or more, and no more than output_bits. unsupported_level: levels.
+[[nodiscard]] constexpr result<void> check_stage2(granule size, int ipa_bits, const stage2_options& options) noexcept {
+  if (options.hardware_dirty && !options.hardware_accessed) return errc::unsupported_attribute;
+  if (options.contiguous_gigabytes && !(options.contiguous && size == granule::k4)) return errc::unsupported_attribute;
+  if (options.output_bits != 48 && options.output_bits != 52) return errc::beyond_output;
+  if (ipa_bits < 32 || ipa_bits > options.output_bits) return errc::beyond_input;
+  const granule_numbers numbers = numbers_of(size);
+  const int levels = options.levels != 0 ? options.levels : numbers.levels(ipa_bits);
+  if (!numbers.stage2_starts(ipa_bits, levels, options.output_bits)) return errc::unsupported_level;
+  return {};
 }
 
+namespace detail {
+
+[[nodiscard]] constexpr descriptor_layout stage2_layout(granule size, int ipa_bits,
+                                                        const stage2_options& options) noexcept {
+  return {.size = size,
+          .input_bits = ipa_bits,
+          .levels = options.levels != 0 ? options.levels : numbers_of(size).levels(ipa_bits),
+          .output_bits = options.output_bits,
+          .group_levels = !options.contiguous            ? 0
+                          : options.contiguous_gigabytes ? 3
+                                                         : 2};
+}
+
+}  // namespace detail
+
 template <granule Granule, int IpaBits, stage2_options Options = stage2_options{}>
-struct stage2 {
-  static_assert(Granule == granule::k4, "only the 4 KiB granule is supported so far");
-  static_assert(IpaBits >= 32 && IpaBits <= 48, "an IPA has 32 to 48 bits; more needs FEAT_LPA2");
+struct stage2 : detail::descriptor<detail::stage2_layout(Granule, IpaBits, Options)> {
+  static_assert(Options.output_bits == 48 || Options.output_bits == 52, "an output address has 48 or 52 bits");
+  static_assert(IpaBits >= 32 && IpaBits <= Options.output_bits,
+                "an IPA has 32 to 48 bits; more needs 52 output_bits, FEAT_LPA or FEAT_LPA2");
+  static_assert(check_stage2(Granule, IpaBits, Options).error().code != errc::unsupported_level,
+                "no stage 2 walk can start at this level: a root has 2 entries to 16 tables");
   static_assert(Options.hardware_accessed || !Options.hardware_dirty, "VTCR_EL2.HD needs VTCR_EL2.HA");
+  static_assert(check_stage2(Granule, IpaBits, Options).has_value(), "groups of 1 GiB: 4 KiB granule and contiguous");
 
  private:
-  static constexpr granule_numbers size = numbers_of(Granule);
-  static constexpr int levels = size.levels(IpaBits);
+  using base = detail::descriptor<detail::stage2_layout(Granule, IpaBits, Options)>;
+  using base::contig, base::has_contiguous, base::sw_may_write, base::sw_owner, base::type, base::valid;
 
  public:
-  using word = std::uint64_t;
-  static constexpr geometry<levels> shape = []() constexpr {
-    geometry<levels> g{.page_bits = size.page_bits, .index_bits = {}};
-    for (int level = 0; level < levels - 1; ++level) g.index_bits[level] = size.index_bits();
-    g.index_bits[levels - 1] = IpaBits - g.shift(levels - 1);
-    return g;
-  }();
-  static constexpr int table_shift = size.page_bits;
+  using base::shape;
+  using typename base::word;
+  static constexpr granule granule_size = Granule;
+  static constexpr stage2_options options = Options;
   static constexpr format_facts facts{
       .break_before_make = true,
       .caches_invalid = false,  // a translation that faults is not cached, AF = 0 included
       .sets_accessed = Options.hardware_accessed,
       .sets_dirty = Options.hardware_dirty,
       .has_dirty = Options.hardware_dirty,
-      .output_bits = 48,
+      .executes_by_privilege = Options.execute_by_privilege,
+      .output_bits = Options.output_bits,
+      .linear_output_bits = base::in_place_bits,
       .software_bits = 1,
-      .marker_bits = 48 - size.page_bits,
+      .marker_bits = Options.output_bits - base::table_shift,
   };
 
  private:
-  static constexpr word valid = 1U << 0, type = 1U << 1;
   static constexpr int mem_attr_shift = 2;
   static constexpr word mem_attr = 0xfU << mem_attr_shift;
   static constexpr word not_device =
       4U << mem_attr_shift;  // set in both normal values of both encodings, not in device
   static constexpr word s2ap_read = 1U << 6, s2ap_write = 1U << 7;
-  static constexpr word sh_inner = 3U << 8;
+  static constexpr word sh = 3U << 8;
+  static constexpr word sh_inner = base::has_shareability ? 3U << 8 : 0;
   static constexpr word af = 1U << 10;
-  static constexpr word oa = ((word{1} << facts.output_bits) - 1) & ~((word{1} << size.page_bits) - 1);
-  static constexpr word dbm = word{1} << 51, contig = word{1} << 52, xn = word{1} << 54;
-  static constexpr word sw_may_write = word{1} << 56, sw_owner = word{1} << 57, sw_locked = word{1} << 58;
+  static constexpr word dbm = word{1} << 51;
+  // XN[1:0]: 00 for both, 01 for EL0, 11 for EL1, 10 for none. Without FEAT_XNX, XN[0] is reserved.
+  static constexpr word xn = word{1} << 54, xn0 = word{1} << 53;
+  static constexpr word execution = xn | (Options.execute_by_privilege ? xn0 : 0);
   static constexpr bool has_dirty = Options.hardware_dirty;
   // The bit that says "may be written". With the hardware dirty bit that is DBM, on every writable leaf, and S2AP[1]
   // says that it was; without, S2AP[1] itself.
   static constexpr word writes = has_dirty ? dbm : s2ap_write;
 
  public:
-  [[nodiscard]] static constexpr unsigned group_sizes(int level) noexcept {
-    if (level < 0 || level >= levels || level >= size.leaf_levels) return 0;
-    return 1U | (Options.contiguous && level < 2 ? 1U << size.group_bits[level] : 0U);
-  }
-
-  // Type 0 is a block; at level 0, and where the level has no blocks, it is reserved and faults. The table first, it is
-  // what a descent asks for: adding 1 clears both bits exactly when both are set, one instruction less than comparing.
-  [[nodiscard]] QUIRE_INLINE static constexpr entry_kind kind_of(word entry, int level) noexcept {
-    if (((entry + 1) & (valid | type)) == 0) return level == 0 ? entry_kind::leaf : entry_kind::table;
-    if ((entry & valid) != 0) return level != 0 && group_sizes(level) != 0 ? entry_kind::leaf : entry_kind::marker;
-    return entry == 0 ? entry_kind::absent : (entry & sw_locked) != 0 ? entry_kind::locked : entry_kind::marker;
-  }
-  [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept { return table_address{entry & oa}; }
-  [[nodiscard]] static constexpr int group_of(word entry, int level) noexcept {
-    return Options.contiguous && level < 2 && (entry & contig) != 0 ? size.group_bits[level] : 0;
-  }
-  [[nodiscard]] static constexpr output_address output_of(word entry, int level) noexcept {
-    return output_address{entry & oa}.align_down(shape.leaf_bytes(level) << group_of(entry, level));
-  }
   [[nodiscard]] static constexpr attributes attributes_of(word entry, int) noexcept {
     permissions allowed = no_access;
     if ((entry & s2ap_read) != 0) allowed = allowed | readable;
     if ((entry & writes) != 0) allowed = allowed | writable;
-    if ((entry & xn) == 0) allowed = allowed | executable;
+    if ((entry & execution) != xn) allowed = allowed | executable;
     const word memory = entry & mem_attr;
     return {.allowed = allowed,
             .may_write = (entry & may_write_bit) != 0,
@@ -135,46 +128,42 @@ struct stage2 {
                                                                           : memory_type::device,
             .accessed = (entry & af) != 0,
             .dirty = is_dirty(entry),
-            .software = static_cast<std::uint8_t>((entry & sw_owner) != 0)};
+            .software = static_cast<std::uint8_t>((entry & sw_owner) != 0),
+            .from = !Options.execute_by_privilege || (entry & xn0) == 0 ? privilege::any
+                    : (entry & xn) == 0                                 ? privilege::user
+                                                                        : privilege::supervisor};
   }
-  [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
-    return (marker_entry & oa) >> size.page_bits;
-  }
-  // Reserved: type 0 where the level has no blocks, the address bits below a block.
+  // Reserved: values of MemAttr and SH (of cacheable memory alone), and addresses. The rest of the bits without a
+  // meaning is ignored, and what is no table, block or page is taken for invalid (Tables D8-48 and D8-53).
   [[nodiscard]] static constexpr bool is_well_formed(word entry, int level) noexcept {
-    if ((entry & valid) == 0) return true;
-    if ((entry & type) != 0 && level > 0) return true;
-    return (level > 0 ? group_sizes(level) != 0 : (entry & type) != 0) &&
-           (entry & oa & (shape.leaf_bytes(level) - 1)) == 0;
+    const entry_kind kind = base::kind_of(entry, level);
+    if ((entry & valid) == 0 || kind == entry_kind::marker) return true;
+    if (!base::has_legal_address(entry, level, kind)) return false;
+    if (kind == entry_kind::table) return true;
+    const word memory = (entry & mem_attr) >> mem_attr_shift;
+    return !is_reserved(memory) && (!base::has_shareability || !is_cacheable(memory) || (entry & sh) != word{1} << 8);
   }
 
   // All eight sets of rights exist, but instruction fetch from device memory is unpredictable and refused. A dirty leaf
   // that is not writable does not exist: S2AP[1] alone would be a write permission.
   [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
                                                    int group = 0) noexcept {
-    if (group < 0 || group > 31 || ((group_sizes(level) >> group) & 1U) == 0) return errc::unsupported_level;
+    if (group < 0 || group > 31 || ((base::group_sizes(level) >> group) & 1U) == 0) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
     if (wanted.software > 1) return errc::unsupported_attribute;
-    if (wanted.from != privilege::any || wanted.global) return errc::unsupported_attribute;
+    if ((wanted.from != privilege::any && !(Options.execute_by_privilege && wanted.allowed.contains(executable))) ||
+        wanted.global)
+      return errc::unsupported_attribute;
     if (wanted.memory == memory_type::device && wanted.allowed.contains(executable)) return errc::unsupported_attribute;
     if (wanted.dirty && !(has_dirty && wanted.allowed.contains(writable))) return errc::unsupported_attribute;
-    return word{output.value | valid | (level == 0 ? type : 0) | mem_attr_of(wanted.memory) | sh_inner |
-                rights_of(wanted.allowed) | (wanted.may_write ? sw_may_write : 0) | (wanted.accessed ? af : 0) |
-                (wanted.dirty ? s2ap_write : 0) | (wanted.software != 0 ? sw_owner : 0) | (group != 0 ? contig : 0)};
+    return word{base::field_of(output.value) | valid | (level == 0 ? type : 0) | mem_attr_of(wanted.memory) | sh_inner |
+                rights_of(wanted.allowed) | execution_of(wanted.from) | (wanted.may_write ? sw_may_write : 0) |
+                (wanted.accessed ? af : 0) | (wanted.dirty ? s2ap_write : 0) | (wanted.software != 0 ? sw_owner : 0) |
+                (group != 0 ? contig : 0)};
   }
-  [[nodiscard]] static constexpr word table(table_address child, int) noexcept { return child.value | type | valid; }
-  [[nodiscard]] static constexpr word marker(std::uint64_t payload) noexcept {
-    return ((payload << size.page_bits) & oa) | type;
-  }
-  static constexpr word locked = sw_locked;
-  [[nodiscard]] static constexpr word lock(word live) noexcept { return (live & ~valid) | sw_locked; }
-  [[nodiscard]] static constexpr word unlock(word locked_entry) noexcept { return (locked_entry & ~sw_locked) | valid; }
-
-  // Each entry of a contiguous group holds its own output address.
-  [[nodiscard]] static constexpr word step(int level, int) noexcept { return shape.leaf_bytes(level); }
-  [[nodiscard]] static constexpr word child(word leaf_entry, int level) noexcept {
-    return level == 1 ? leaf_entry | type : leaf_entry;
+  [[nodiscard]] static constexpr word table(table_address child, int) noexcept {
+    return base::field_of(child.value) | type | valid;
   }
 
   static constexpr entry_test<word> is_writable{valid | writes, valid | writes};
@@ -182,7 +171,7 @@ struct stage2 {
   static constexpr entry_test<word> is_dirty =
       has_dirty ? entry_test<word>{valid | dbm | s2ap_write, valid | dbm | s2ap_write} : entry_test<word>{0, 1};
 
-  static constexpr entry_test<word> is_grantable{valid | type | sw_may_write | (Options.contiguous ? contig : 0),
+  static constexpr entry_test<word> is_grantable{valid | type | sw_may_write | (has_contiguous ? contig : 0),
                                                  valid | type | sw_may_write};
 
   // With DBM, S2AP[1] comes along: the write that faulted is about to happen. Protecting takes both, so ask is_dirty
@@ -196,10 +185,10 @@ struct stage2 {
   // Neither applies to a device leaf if the right to execute is among the rights.
   [[nodiscard]] static constexpr result<entry_change<word>> protect(permissions allowed) noexcept {
     const word gone = allowed.contains(writable) ? writes : writes | s2ap_write;
-    return entry_change<word>{may_have(allowed), ~(s2ap_read | gone | xn | sw_may_write), rights_of(allowed)};
+    return entry_change<word>{may_have(allowed), ~(s2ap_read | gone | execution | sw_may_write), rights_of(allowed)};
   }
   [[nodiscard]] static constexpr result<entry_change<word>> relax(permissions more) noexcept {
-    return entry_change<word>{may_have(more), more.contains(executable) ? ~xn : ~word{0},
+    return entry_change<word>{may_have(more), more.contains(executable) ? ~execution : ~word{0},
                               (rights_of(more) & ~xn) | (more.contains(writable) ? s2ap_write : 0)};
   }
 
@@ -207,14 +196,25 @@ struct stage2 {
   static constexpr word quiet_bits = (Options.hardware_accessed ? af : 0) | (has_dirty ? s2ap_write : 0);
 
  private:
-  // "Stage 2 memory type and Cacheability attributes", without and with FEAT_S2FWB.
+  // Tables D8-96 (without) and D8-101 (with forced write-back).
   [[nodiscard]] static constexpr word mem_attr_of(memory_type memory) noexcept {
     constexpr word normal = Options.forced_write_back ? 6 : 0xf;
     return (memory == memory_type::device ? 1 : memory == memory_type::non_cacheable ? 5 : normal) << mem_attr_shift;
   }
+  // Reserved on a CPU without FEAT_MTE_PERM (0100 without, 10xx and 1101 with forced write-back) or on every one.
+  [[nodiscard]] static constexpr bool is_reserved(word memory) noexcept {
+    if constexpr (Options.forced_write_back) return (memory & 7U) == 4 || (memory & 0xcU) == 8 || memory == 0xd;
+    else return memory == 4 || memory == 8 || memory == 0xc;
+  }
+  [[nodiscard]] static constexpr bool is_cacheable(word memory) noexcept { return memory > 5; }
   [[nodiscard]] static constexpr word rights_of(permissions allowed) noexcept {
     return (allowed.contains(readable) ? s2ap_read : 0) | (allowed.contains(writable) ? writes | sw_may_write : 0) |
            (allowed.contains(executable) ? 0 : xn);
+  }
+  [[nodiscard]] static constexpr word execution_of(privilege from) noexcept {
+    if constexpr (Options.execute_by_privilege)
+      return from == privilege::user ? xn0 : from == privilege::supervisor ? xn | xn0 : 0;
+    else return 0;
   }
   [[nodiscard]] static constexpr entry_test<word> may_have(permissions allowed) noexcept {
     const word mask = allowed.contains(executable) ? valid | not_device : valid;
@@ -224,19 +224,20 @@ struct stage2 {
 
 template <int IpaBits, stage2_options Options = stage2_options{}>
 using stage2_4k = stage2<granule::k4, IpaBits, Options>;
+template <int IpaBits, stage2_options Options = stage2_options{}>
+using stage2_16k = stage2<granule::k16, IpaBits, Options>;
+template <int IpaBits, stage2_options Options = stage2_options{}>
+using stage2_64k = stage2<granule::k64, IpaBits, Options>;
 
 static_assert(pte_format<stage2_4k<40>> &&
               pte_format<stage2_4k<48, stage2_options{.hardware_dirty = true, .contiguous = true}>>);
+static_assert(pte_format<stage2_16k<40>> && pte_format<stage2_64k<52, stage2_options{.output_bits = 52}>>);
 // IPA bits -> levels and concatenated root tables.
 static_assert(stage2_4k<32>::shape.levels == 2 && root_table_bytes<stage2_4k<32>> == 4 * 4096);
-static_assert(stage2_4k<34>::shape.levels == 2 && root_table_bytes<stage2_4k<34>> == 16 * 4096);
-static_assert(stage2_4k<35>::shape.levels == 3 && root_table_bytes<stage2_4k<35>> == 4096);
 static_assert(stage2_4k<40>::shape.levels == 3 && root_table_bytes<stage2_4k<40>> == 2 * 4096);
-static_assert(stage2_4k<43>::shape.levels == 3 && root_table_bytes<stage2_4k<43>> == 16 * 4096);
 static_assert(stage2_4k<44>::shape.levels == 4 && root_table_bytes<stage2_4k<44>> == 4096);
-static_assert(stage2_4k<48>::shape.levels == 4 && root_table_bytes<stage2_4k<48>> == 4096);
-static_assert(numbers_of(granule::k16).levels(40) == 2 && numbers_of(granule::k16).levels(41) == 3);
-static_assert(numbers_of(granule::k64).levels(46) == 2 && numbers_of(granule::k64).levels(47) == 3);
+static_assert(stage2_16k<40>::shape.levels == 2 && root_table_bytes<stage2_16k<40>> == 16 * 16384);
+static_assert(stage2_64k<46>::shape.levels == 2 && root_table_bytes<stage2_64k<46>> == 16 * 65536);
 static_assert(*stage2_4k<40>::leaf(output_address{0x8020'0000}, {.allowed = all_access}, 1) == 0x0100'0000'8020'07fd);
 static_assert(stage2_4k<40>::table(table_address{0x8000'1000}, 1) == 0x8000'1003);
 
