@@ -22,10 +22,12 @@ set(quire_core_headers
     include/quire/dirty/memory_slot.hpp
     include/quire/dirty/sink.hpp
     include/quire/format/arm64_descriptor.hpp
+    include/quire/format/arm64_features.hpp
     include/quire/format/arm64_granule.hpp
     include/quire/format/arm64_stage1.hpp
     include/quire/format/arm64_stage2.hpp
     include/quire/format/arm64_tlbi.hpp
+    include/quire/format/arm64_vtcr.hpp
     include/quire/format/change.hpp
     include/quire/format/concept.hpp
     include/quire/format/riscv_gstage.hpp
