@@ -26,6 +26,7 @@ set(quire_core_headers
     include/quire/format/arm64_granule.hpp
     include/quire/format/arm64_stage1.hpp
     include/quire/format/arm64_stage2.hpp
+    include/quire/format/arm64_tcr.hpp
     include/quire/format/arm64_tlbi.hpp
     include/quire/format/arm64_vtcr.hpp
     include/quire/format/change.hpp
