@@ -8,7 +8,8 @@
 #include <tuple>        // tuple, tuple_cat
 #include <type_traits>  // conditional_t
 
-#include <quire/format/arm64_stage2.hpp>  // arm64::stage2_4k
+#include <quire/format/arm64_stage1.hpp>  // arm64::stage1
+#include <quire/format/arm64_stage2.hpp>  // arm64::stage2
 #include <quire/format/riscv_gstage.hpp>  // riscv::gstage
 #include <quire/format/tiny.hpp>          // tiny::format
 
@@ -45,7 +46,47 @@ using real_format_names = named_list<
     named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_dirty = true}>, "arm64-4k-40-dbm">,
     named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>, "arm64-4k-40-contiguous">,
     named<quire::arm64::stage2_4k<48, quire::arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>,
-          "arm64-4k-48-dbm-contiguous">>;
+          "arm64-4k-48-dbm-contiguous">,
+    // Each of what the types of arm64 can be is in one of these: granule, start shape, address size, options.
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true, .contiguous_gigabytes = true}>,
+          "arm64-4k-40-contiguous-1g">,
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.forced_write_back = true,
+                                                                   .execute_by_privilege = true}>,
+          "arm64-4k-40-fwb-xnx">,
+    named<quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.levels = 4}>, "arm64-4k-40-4-levels">,
+    named<quire::arm64::stage2_4k<52, quire::arm64::stage2_options{.output_bits = 52}>, "arm64-4k-52-lpa2">,
+    named<quire::arm64::stage2_4k<52, quire::arm64::stage2_options{.output_bits = 52, .levels = 5}>,
+          "arm64-4k-52-lpa2-5-levels">,
+    named<quire::arm64::stage2_16k<32>, "arm64-16k-32">,  //
+    named<quire::arm64::stage2_16k<40>, "arm64-16k-40">,
+    named<quire::arm64::stage2_16k<47, quire::arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>,
+          "arm64-16k-47-dbm-contiguous">,
+    named<quire::arm64::stage2_16k<48>, "arm64-16k-48">,  // two tables at the manual's level 1
+    named<quire::arm64::stage2_16k<52, quire::arm64::stage2_options{.contiguous = true, .output_bits = 52}>,
+          "arm64-16k-52-lpa2-contiguous">,
+    named<quire::arm64::stage2_64k<32, quire::arm64::stage2_options{.contiguous = true}>, "arm64-64k-32-contiguous">,
+    named<quire::arm64::stage2_64k<46>, "arm64-64k-46">,
+    named<quire::arm64::stage2_64k<48, quire::arm64::stage2_options{.contiguous = true}>, "arm64-64k-48-contiguous">,
+    named<quire::arm64::stage2_64k<52, quire::arm64::stage2_options{.execute_by_privilege = true, .output_bits = 52}>,
+          "arm64-64k-52-lpa-xnx">,
+    named<quire::arm64::stage1<quire::arm64::granule::k4, 48>, "arm64-stage1-4k-48">,
+    named<quire::arm64::stage1<quire::arm64::granule::k4, 39,
+                               quire::arm64::stage1_options{.input = quire::arm64::halves::both,
+                                                            .executes = quire::privilege::supervisor,
+                                                            .hardware_dirty = true,
+                                                            .contiguous = true}>,
+          "arm64-stage1-4k-39-halves-dbm-contiguous">,
+    named<quire::arm64::stage1<quire::arm64::granule::k16, 47,
+                               quire::arm64::stage1_options{.non_cacheable = 2, .device = 3, .contiguous = true}>,
+          "arm64-stage1-16k-47-contiguous">,
+    named<quire::arm64::stage1<quire::arm64::granule::k64, 52,
+                               quire::arm64::stage1_options{.input = quire::arm64::halves::both, .output_bits = 52}>,
+          "arm64-stage1-64k-52-halves">,
+    named<quire::arm64::stage1<quire::arm64::granule::k4, 48, quire::arm64::el2_options>, "arm64-el2-4k-48">,
+    named<quire::arm64::stage1<quire::arm64::granule::k4, 52,
+                               quire::arm64::stage1_options{
+                                   .translates = quire::arm64::regime::el2, .hardware_dirty = true, .output_bits = 52}>,
+          "arm64-el2-4k-52-lpa2-dbm">>;
 
 using tiny_format_names = named_list<named<quire::tiny::plain, "tiny-plain">,                    //
                                      named<quire::tiny::wide_root, "tiny-wide-root">,            //

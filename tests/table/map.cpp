@@ -17,6 +17,10 @@ using namespace quire_test;
 using plain = tiny::plain;         // 64 pages of 64 bytes; leaves of 1 and 4 pages; the root's entries are tables of 16
 using grouped = tiny::pages_only;  // groups of two pages
 
+using wide_64k = arm64::stage2_64k<52, arm64::stage2_options{.output_bits = 52}>;
+using wide_4k = arm64::stage2_4k<52, arm64::stage2_options{.output_bits = 52}>;
+using wide_groups = arm64::stage2_16k<52, arm64::stage2_options{.contiguous = true, .output_bits = 52}>;
+
 constexpr attributes guest{.allowed = read_write, .may_write = true};
 
 }  // namespace
@@ -166,4 +170,51 @@ TEST_CASE("a new executable mapping asks for the code to be visible") {
   const auto& events = s.machine.record().maintenance;
   CHECK(std::count(events.begin(), events.end(), check::maintenance_event::code_visible) == 1);
   CHECK(std::count(events.begin(), events.end(), check::maintenance_event::published) == 1);
+}
+
+// Where a format keeps the top bits of an address apart, neighbours are not everywhere a step apart.
+TEST_CASE("map fills across the place where an entry's address is not in one piece") {
+  const auto crosses = []<class F>() {
+    const std::uint64_t bytes = F::shape.page_bytes();
+    const std::uint64_t limit = std::uint64_t{1} << F::facts.linear_output_bits;
+    CAPTURE(limit);
+    stand<F> s;
+    bare_stand<F> bare({.first = 0, .pages = 16, .tables = 64});
+    REQUIRE(bare.table.create());
+    for (std::uint64_t before = 0; before <= 8; ++before) {
+      const input_range range = input_range::sized(input_address{before * 8 * bytes}, 8 * bytes);
+      // So many pages lie below the limit.
+      const output_address output{limit - before * bytes};
+      REQUIRE(s.session().map(range, output, guest));
+      REQUIRE(bare.session().map(range, output, guest));
+      for (std::uint64_t page = 0; page < 8; ++page) {
+        const input_address at = range.first() + page * bytes;
+        CHECK(s.session().lookup(at)->output == output + page * bytes);
+        CHECK(bare.session().lookup(at)->output == output + page * bytes);
+      }
+    }
+    CHECK(s.findings().empty());
+  };
+  static_assert(wide_64k::facts.linear_output_bits == 48 && wide_4k::facts.linear_output_bits == 50);
+  crosses.operator()<wide_64k>();
+  crosses.operator()<wide_4k>();
+  crosses.operator()<wide_groups>();
+}
+
+// The root is all there is: nothing to split, nothing to take from the stock.
+TEST_CASE("a table of one level maps, protects and unmaps") {
+  using one_level = arm64::stage2_64k<33, arm64::stage2_options{.levels = 1}>;
+  const std::uint64_t bytes = one_level::shape.page_bytes();
+  const input_range eight = input_range::sized(input_address{0x1'fff8'0000}, 8 * bytes);  // the last of 8 GiB
+  stand<one_level> s;
+  {
+    auto session = s.session();
+    REQUIRE(session.map(eight, output_address{3 * bytes}, guest));
+    CHECK(session.lookup(eight.last().align_down(bytes))->output == output_address{10 * bytes});
+    CHECK(session.write_protect(eight).value_or(false));
+    CHECK(session.unmap(eight).has_value());
+    CHECK_FALSE(session.lookup(eight.first()).has_value());
+  }
+  CHECK(s.in_use() == 1);
+  CHECK(s.findings() == "");
 }
