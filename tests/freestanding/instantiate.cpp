@@ -7,7 +7,9 @@
 
 #include <quire/quire.hpp>
 
+#include <quire/format/arm64_tcr.hpp>
 #include <quire/format/arm64_tlbi.hpp>
+#include <quire/format/arm64_vtcr.hpp>
 #include <quire/format/riscv_hfence.hpp>
 
 namespace {
@@ -257,6 +259,18 @@ std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, in
   const invalidation_request request{input_address{first}, input_address{last}, level, true,
                                      invalidation_reason::reduced};
   return invalidate(arm_tlbi{kernel_cpu{&folded}}, request) + folded;
+}
+// The best tables that this CPU can walk, and its registers for them.
+std::uint64_t quire_arm64_registers(std::uint64_t mmfr0, std::uint64_t mmfr1, std::uint64_t mmfr2, std::uint64_t root);
+std::uint64_t quire_arm64_registers(std::uint64_t mmfr0, std::uint64_t mmfr1, std::uint64_t mmfr2, std::uint64_t root) {
+  const arm64::cpu_features cpu = arm64::features_of(mmfr0, mmfr1, mmfr2);
+  std::uint64_t folded = 0;
+  const auto said = arm64::with_first_stage2<arm64::stage2_64k<48>, arm64::stage2_16k<40>, arm>(cpu, [&]<class F>() {
+    folded = arm64::vtcr<F>(cpu).value_or(0) + arm64::vttbr<F>(cpu, table_address{root}, 1).value_or(0);
+  });
+  using hypervisor = arm64::stage1<arm64::granule::k4, 48, arm64::el2_options>;
+  return folded + static_cast<std::uint64_t>(said.error().code) + arm64::tcr_el2<hypervisor>(cpu).value_or(0) +
+         arm64::ttbr0<hypervisor>(cpu, table_address{root}).value_or(0);
 }
 std::uint64_t quire_riscv_invalidate(std::uint64_t first, std::uint64_t last, int level, std::uint64_t vmid);
 std::uint64_t quire_riscv_invalidate(std::uint64_t first, std::uint64_t last, int level, std::uint64_t vmid) {
