@@ -432,8 +432,8 @@ failure protect_gives_exactly_these_rights() {
             if (can_encode<F>({.allowed = now.allowed})) return "protect refuses what a leaf can have";
             continue;
           }
-          if (!can_encode<F>(now)) now.dirty = false;
           if (F::facts.executes_by_privilege) now.from = privilege::any;
+          if (!can_encode<F>(now)) now.dirty = false;
           if (can_encode<F>(now) != change->applies_to(entry)) return "protect applies to the wrong leaves";
           if (!change->applies_to(entry)) continue;
           if (const char* what = is_leaf_with<F>(now, level, group, output, (*change)(entry), "protect")) return what;
