@@ -25,6 +25,7 @@ set(quire_core_headers
     include/quire/format/arm64_features.hpp
     include/quire/format/arm64_granule.hpp
     include/quire/format/arm64_stage1.hpp
+    include/quire/format/amd_npt.hpp
     include/quire/format/arm64_stage2.hpp
     include/quire/format/arm64_tcr.hpp
     include/quire/format/arm64_tlbi.hpp
@@ -34,6 +35,7 @@ set(quire_core_headers
     include/quire/format/riscv_gstage.hpp
     include/quire/format/riscv_hfence.hpp
     include/quire/format/tiny.hpp
+    include/quire/format/x86_64.hpp
     include/quire/policy/array_memory.hpp
     include/quire/policy/epoch.hpp
     include/quire/policy/invalidation.hpp
