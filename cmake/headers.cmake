@@ -25,6 +25,7 @@ set(quire_core_headers
     include/quire/format/arm64_features.hpp
     include/quire/format/arm64_granule.hpp
     include/quire/format/arm64_stage1.hpp
+    include/quire/format/amd_iommu.hpp
     include/quire/format/amd_npt.hpp
     include/quire/format/arm64_stage2.hpp
     include/quire/format/arm64_tcr.hpp
