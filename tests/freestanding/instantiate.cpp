@@ -7,9 +7,11 @@
 
 #include <quire/quire.hpp>
 
+#include <quire/format/amd_iommu.hpp>
 #include <quire/format/arm64_tcr.hpp>
 #include <quire/format/arm64_tlbi.hpp>
 #include <quire/format/arm64_vtcr.hpp>
+#include <quire/format/intel_ept.hpp>
 #include <quire/format/riscv_hfence.hpp>
 
 namespace {
@@ -87,7 +89,7 @@ std::uint64_t change_everything(guest<Format>& g, input_range range, output_addr
   said += code_of(session.restore_write(range));
   said += code_of(session.relax(range.first(), executable));
   said += code_of(session.set_accessed(range));
-  said += code_of(session.test_and_clear_accessed(range));
+  if constexpr (Format::facts.has_accessed) said += code_of(session.test_and_clear_accessed(range));
   if constexpr (Format::facts.has_dirty) said += code_of(session.read_and_clear_dirty(range, dirty));
   said += code_of(session.split(range));
   said += code_of(session.template split<walk_flags{}>(range, 1, tables));
@@ -106,7 +108,7 @@ std::uint64_t read_everything(guest<Format>& g, input_address address) noexcept 
   std::uint64_t marks = 0;
   std::uint64_t said = static_cast<std::uint64_t>(session.make_writable(address, [&]() { ++marks; }));
   said += code_of(session.relax(address, executable));
-  said += code_of(session.test_and_clear_accessed(address));
+  if constexpr (Format::facts.has_accessed) said += code_of(session.test_and_clear_accessed(address));
   said += session.translate(address).value_or(output_address{}).value;
   return said + marks + code_of(session.lookup(address));
 }
@@ -133,7 +135,8 @@ std::uint64_t change_concurrently(lockless_guest<Format>& g, input_range range, 
   said += code_of(session.write_protect(range, count)) + code_of(session.restore_write(range));
   said += code_of(session.write_protect(range.first(), 0xff00ff, count));
   if constexpr (Format::facts.has_dirty) said += code_of(session.read_and_clear_dirty(range, count));
-  said += code_of(session.set_accessed(range)) + code_of(session.test_and_clear_accessed(range));
+  said += code_of(session.set_accessed(range));
+  if constexpr (Format::facts.has_accessed) said += code_of(session.test_and_clear_accessed(range));
   said += code_of(session.split(range, 0, tables)) + code_of(session.collapse(range)) + code_of(session.prune(range));
   said += static_cast<std::uint64_t>(session.make_writable(range.first(), [&]() { ++said; }));
   said += session.let_go(false, [] {}) ? 1U : 0U;
@@ -222,8 +225,8 @@ using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .
 
 }  // namespace
 
-// What the rest of the kernel would call.
-#define QUIRE_KERNEL_CALLS(name, format)                                                                       \
+// What the rest of the kernel would call: for the tables of a device, where nobody works in sections, and for any.
+#define QUIRE_DEVICE_CALLS(name, format)                                                                       \
   std::uint64_t name##_change(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output);        \
   std::uint64_t name##_change(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output) {       \
     return change_everything(*static_cast<guest<format>*>(g), input_range::sized(input_address{first}, bytes), \
@@ -233,6 +236,10 @@ using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .
   std::uint64_t name##_read(void* g, std::uint64_t address) {                                                  \
     return read_everything(*static_cast<guest<format>*>(g), input_address{address});                           \
   }                                                                                                            \
+  std::uint64_t name##_live(void* pages);                                                                      \
+  std::uint64_t name##_live(void* pages) { return live_and_die<format>(*static_cast<kernel_pages*>(pages)); }
+#define QUIRE_KERNEL_CALLS(name, format)                                                                       \
+  QUIRE_DEVICE_CALLS(name, format)                                                                             \
   std::uint64_t name##_concurrently(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output);  \
   std::uint64_t name##_concurrently(void* g, std::uint64_t first, std::uint64_t bytes, std::uint64_t output) { \
     return change_concurrently(*static_cast<lockless_guest<format>*>(g),                                       \
@@ -244,14 +251,14 @@ using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .
     auto& without = *static_cast<lockless_guest<format>*>(g);                                                  \
     return log_everything(with_lock.table, with_lock.lock, words, input_address{first}, pages) +               \
            log_everything(without.table, without.section, words, input_address{first}, pages);                 \
-  }                                                                                                            \
-  std::uint64_t name##_live(void* pages);                                                                      \
-  std::uint64_t name##_live(void* pages) { return live_and_die<format>(*static_cast<kernel_pages*>(pages)); }
+  }
 
 extern "C" {
 QUIRE_KERNEL_CALLS(quire_sv39x4, riscv::sv39x4)
 QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
 QUIRE_KERNEL_CALLS(quire_arm64, arm)
+QUIRE_KERNEL_CALLS(quire_ept, intel::ept<4>)
+QUIRE_DEVICE_CALLS(quire_amd_iommu, amd::iommu<6>)
 
 std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, int level);
 std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, int level) {

@@ -35,6 +35,8 @@ template <class F>
 constexpr std::uint64_t half_pages =
     std::uint64_t{1} << (F::shape.input_bits() - F::shape.page_bits - (F::facts.sign_extended ? 1 : 0));
 template <class F>
+constexpr std::uint64_t last_of_half = half_pages<F> * F::shape.page_bytes() - 1;
+template <class F>
 constexpr std::uint32_t window_pages =
     static_cast<std::uint32_t>(std::min<std::uint64_t>(is_tiny<F> ? 64 : 1024, half_pages<F>));
 
@@ -50,19 +52,24 @@ constexpr std::uint64_t window_at(std::uint64_t choice) {
 
 template <class F>
 format_traits traits_of() {
-  const auto exists = [](const quire::attributes& one) {
-    return F::leaf(quire::output_address{0}, one, 0).has_value();
+  // Some formats have no execution, in others only that is for one privilege.
+  const auto exists = [](quire::privilege from, bool global) {
+    const auto is_leaf = [&](quire::permissions allowed) {
+      return F::leaf(quire::output_address{0}, {.allowed = allowed, .from = from, .global = global}, 0).has_value();
+    };
+    return is_leaf(quire::readable) || is_leaf(quire::read_execute);
   };
   using quire::privilege;
   format_traits t{.pages = window_pages<F>,
                   .marks = {0},
                   .levels = F::shape.levels,
                   .software = 1U << F::facts.software_bits,
+                  .accessed = F::facts.has_accessed,
                   .from = {},
                   .global = false};
   for (const privilege from : {privilege::any, privilege::user, privilege::supervisor}) {
-    if (exists({.allowed = quire::read_execute, .from = from})) t.from.push_back(from);
-    t.global = t.global || exists({.allowed = quire::read_execute, .from = from, .global = true});
+    if (exists(from, false)) t.from.push_back(from);
+    t.global = t.global || exists(from, true);
   }
   for (int level = 0; level < F::shape.levels; ++level)
     for (int group = 0; group < 16; ++group) {
@@ -460,11 +467,13 @@ void player_of<F, Stand>::relax(session_type& session, const step& s) {
 
 template <class F, template <class> class Stand>
 void player_of<F, Stand>::age(session_type& session, const step& s) {
-  const bool expected = model_.clear_accessed(s.page, s.count)->pages != 0;
-  const auto done = session.test_and_clear_accessed(pages(s));
-  if (!agree(done, errc::none)) return;
-  agree_at_least("accessed", *done, expected);
-  if (!*done) untouched_ = true;
+  if constexpr (F::facts.has_accessed) {
+    const bool expected = model_.clear_accessed(s.page, s.count)->pages != 0;
+    const auto done = session.test_and_clear_accessed(pages(s));
+    if (!agree(done, errc::none)) return;
+    agree_at_least("accessed", *done, expected);
+    if (!*done) untouched_ = true;
+  }
 }
 
 template <class F, template <class> class Stand>
@@ -620,11 +629,13 @@ quire::errc player_of<F, Stand>::attempt(session_type& session, const step& s, r
     case verb::write_protect_mask: return code(session.write_protect(r.first(), s.mask | 1U, report));
     case verb::restore_write: return code(session.restore_write(r));
     case verb::relax: return code(session.relax(r.first(), quire::readable));
-    case verb::age: return code(session.test_and_clear_accessed(r));
+    case verb::age:
+      if constexpr (F::facts.has_accessed) return code(session.test_and_clear_accessed(r));
+      else return code(session.set_accessed(r));
     case verb::set_accessed: return code(session.set_accessed(r));
     case verb::take_dirty:
       if constexpr (F::facts.has_dirty) return code(session.read_and_clear_dirty(r, report));
-      else return code(session.test_and_clear_accessed(r));
+      else return code(session.set_accessed(r));
     case verb::split: return code(session.split(r, s.level));
     case verb::collapse: return code(session.collapse(r, s.level));
     case verb::prune: return code(session.prune(r));
@@ -644,8 +655,9 @@ quire::errc player_of<F, Stand>::attempt(session_type& session, const step& s, r
 // An operation with a range or an output that none may accept.
 template <class F, template <class> class Stand>
 void player_of<F, Stand>::perform_bad(session_type& session, const step& s) {
-  constexpr int bits = F::shape.input_bits();
-  const std::uint64_t beyond = std::uint64_t{1} << (F::facts.sign_extended ? bits - 1 : bits);
+  // Nothing lies beyond 64 bits.
+  if (last_of_half<F> == ~std::uint64_t{0} && (s.bad == spoiled::beyond || s.bad == spoiled::hole)) return;
+  const std::uint64_t beyond = last_of_half<F> + 1;
   const std::uint64_t past = F::facts.sign_extended ? ~std::uint64_t{0} : beyond + (page_bytes - 1);
   range bad = pages(s);
   quire::output_address output{0};
@@ -695,9 +707,8 @@ void player_of<F, Stand>::perform_bad(session_type& session, const step& s) {
 // Is it this range that the format can translate? Said once more, in another way than the library does.
 template <class F, template <class> class Stand>
 quire::errc player_of<F, Stand>::verdict(std::uint64_t first, std::uint64_t last) {
-  constexpr std::uint64_t half = half_pages<F> * page_bytes;
   const auto part = [](std::uint64_t address) {
-    return address < half ? 1 : F::facts.sign_extended && address >= std::uint64_t{0} - half ? 2 : 0;
+    return address <= last_of_half<F> ? 1 : F::facts.sign_extended && address >= ~last_of_half<F> ? 2 : 0;
   };
   if (last < first) return errc::range_overflow;
   if (first % page_bytes != 0 || last % page_bytes != page_bytes - 1) return errc::unaligned;

@@ -114,6 +114,7 @@ struct format_traits {
   std::vector<std::uint32_t> marks;  // pages where leaves and tables begin: what ranges like to begin and end at
   int levels;
   unsigned software;  // values
+  bool accessed;      // leaves have the bit
   std::vector<quire::privilege> from;
   bool global;
 };
@@ -148,7 +149,7 @@ struct format_traits {
   s.attrs.allowed = d.one_in(24) ? permissions{static_cast<std::uint8_t>(d.below(8))} : rights[d.below(5)];
   s.attrs.may_write = d.one_in(2);
   s.attrs.memory = d.one_in(5) ? static_cast<memory_type>(d.below(3)) : memory_type::normal;
-  s.attrs.accessed = !d.one_in(3);
+  s.attrs.accessed = !d.one_in(3) || (!f.accessed && !d.one_in(40));
   s.attrs.dirty = d.one_in(4) && s.attrs.allowed.contains(writable);
   s.attrs.from =
       d.one_in(40) ? static_cast<privilege>(d.below(3)) : f.from[d.below(static_cast<std::uint32_t>(f.from.size()))];

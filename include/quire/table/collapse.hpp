@@ -94,7 +94,7 @@ class collapse_tables {
     return with_state<Level>(table, *leaf);
   }
   [[nodiscard]] static constexpr attributes without_state(attributes a) noexcept {
-    a.accessed = false;
+    a.accessed = !format::facts.has_accessed;
     a.dirty = false;
     return a;
   }

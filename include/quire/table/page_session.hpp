@@ -32,6 +32,8 @@ class page_session : public reading_session<Table> {
   }
   // Clears the accessed bit of the page leaf that translates `address`; gives whether it was set.
   constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
+    static_assert(format::facts.has_accessed,
+                  "this format has no accessed bit: each leaf counts as accessed, and stays so");
     const auto root = table_->root();
     if (!root) return root.error();
     if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};

@@ -199,6 +199,8 @@ class exclusive_session : public reading_session<Table> {
   }
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
+    static_assert(format::facts.has_accessed,
+                  "this format has no accessed bit: each leaf counts as accessed, and stays so");
     const nothing_reported none;
     return changing(range, format::clear_accessed, invalidation_reason::reduced, none);
   }

@@ -111,7 +111,7 @@ class concurrent_collapse {
     return format::leaf(format::output_of(first, Level), sum, Level + 1, 0);
   }
   [[nodiscard]] static constexpr attributes without_state(attributes a) noexcept {
-    a.accessed = false;
+    a.accessed = !format::facts.has_accessed;
     a.dirty = false;
     return a;
   }

@@ -145,6 +145,8 @@ class concurrent_session : public page_session<Table> {
   using base::test_and_clear_accessed;  // of one page
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
+    static_assert(format::facts.has_accessed,
+                  "this format has no accessed bit: each leaf counts as accessed, and stays so");
     return changing(range, format::clear_accessed, invalidation_reason::reduced, ignore);
   }
   // Calls report(address, bytes) for every dirty leaf (a group: all of it), and makes it clean if `clear`.
