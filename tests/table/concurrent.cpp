@@ -5,6 +5,7 @@
 
 #include <cstdint>  // uint64_t
 #include <string>   // string, to_string
+#include <tuple>    // tuple, tuple_cat
 #include <vector>   // vector
 
 #include <quire/policy/epoch.hpp>  // epoch_section
@@ -158,7 +159,8 @@ std::string play(pair_of_tables<F>& both, std::uint64_t& dice) {
         if (!model.relax(at, writable | readable)) return "model relax";
         if (!session.relax(at, writable | readable)) return "relax";
       }
-      return session.test_and_clear_accessed(range) ? "" : "age";
+      if constexpr (F::facts.has_accessed) return session.test_and_clear_accessed(range) ? "" : "age";
+      else return {};
     }
   }
 }

@@ -69,10 +69,14 @@ template <class P, class Format>
 concept has_update = update::policy<typename P::update, Format> &&
                      (!Format::facts.break_before_make || update::breaks<typename P::update, Format>) &&
                      (Format::facts.faults_retry || !update::breaks<typename P::update, Format>);
+// Sessions in sections lock the entries whose structure they change; until they are done the hardware faults there.
+template <class P, class Format>
+concept has_retried_faults = Format::facts.faults_retry || !concurrent_locking<typename P::locking>;
 
 template <class P, class Format>
-concept policies_for = has_memory<P, Format> && has_maintenance<P> && has_tables<P> && has_invalidation<P> &&
-                       has_reclaim<P> && has_yield<P> && has_words<P> && has_locking<P> &&
-                       has_reentrant_invalidation<P> && has_sound_dirty_orders<P> && has_update<P, Format>;
+concept policies_for =
+    has_memory<P, Format> && has_maintenance<P> && has_tables<P> && has_invalidation<P> && has_reclaim<P> &&
+    has_yield<P> && has_words<P> && has_locking<P> && has_reentrant_invalidation<P> && has_sound_dirty_orders<P> &&
+    has_update<P, Format> && has_retried_faults<P, Format>;
 
 }  // namespace quire

@@ -37,6 +37,9 @@ class page_table {
   static_assert(has_update<Policies, Format>,
                 "Policies::update must break before it makes where the format needs it, and must not where faults "
                 "cannot be retried");
+  static_assert(has_retried_faults<Policies, Format>,
+                "Policies::locking is concurrent, which locks entries while it changes them: a device that meets one "
+                "faults, and its faults cannot be retried");
 
  public:
   using format = Format;
