@@ -73,6 +73,7 @@ set(quire_core_headers
     include/quire/table/dirty.hpp
     include/quire/table/entry.hpp
     include/quire/table/filled_table.hpp
+    include/quire/table/growing.hpp
     include/quire/table/invalidator.hpp
     include/quire/table/lookup.hpp
     include/quire/table/map.hpp

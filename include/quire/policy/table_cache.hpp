@@ -20,6 +20,8 @@ template <table_allocator Allocator, class Memory, class Word = std::uint64_t, b
   requires memory_policy<Memory, Word>
 class table_cache {
  public:
+  static constexpr bool roots_are_tables = true;  // allocate() and free() do not tell them apart
+
   constexpr table_cache(Allocator* allocator, Memory memory, std::uint64_t table_bytes) noexcept
       : allocator_(allocator), memory_(memory), bytes_(table_bytes) {}
   table_cache(const table_cache&) = delete;

@@ -42,6 +42,11 @@ concept root_source = table_source<S> && requires(S& s, std::uint64_t bytes, tab
   { s.give_back_root(table, bytes) } -> std::same_as<void>;
 };
 
+// A source may say roots_are_tables = true: a root as large as its tables is one of them, so that take() may give what
+// give_back_root() gets, and the other way round. Tables that grow need it.
+template <class S>
+concept roots_are_tables = requires { requires S::roots_are_tables; };
+
 // No tables at all: for operations that must not need any, and for tables that are only read.
 struct no_tables {
   [[nodiscard]] constexpr bool reserve(std::size_t n) noexcept { return n == 0; }

@@ -13,6 +13,7 @@
 #include <utility>  // exchange, move
 
 #include <quire/table/concurrent/session.hpp>  // concurrent_session
+#include <quire/table/growing.hpp>             // grows_from
 #include <quire/table/session.hpp>             // exclusive_session
 #include <quire/table/shared_session.hpp>      // shared_session, section_session
 
@@ -51,6 +52,25 @@ class page_table {
   page_table& operator=(const page_table&) = delete;
   constexpr page_table(page_table&& other) noexcept
       : policies_(std::move(other.policies_)), root_(std::exchange(other.root_, none)) {}
+  // Grows: a root of a level more, whose entry 0 leads to the root of `lower`; that one becomes an ordinary table. All
+  // that was mapped is mapped as before, and no translation need be invalidated. Requires: `lower` has a root, and
+  // lower.policies().tables.reserve(1) has said yes, so that growing cannot fail. Caller must: keep everybody else off
+  // the table, as for any move, and then tell the hardware the new root() and number of levels, both at once; until
+  // then it walks the old root, which is good for what lay below.
+  template <pte_format Lower>
+    requires grows_from<Format, Lower>
+  constexpr explicit page_table(page_table<Lower, Policies>&& lower) noexcept : policies_(std::move(lower.policies_)) {
+    static_assert(roots_are_tables<std::remove_reference_t<decltype(Policies::tables)>>,
+                  "the old root is to be given back as a table: Policies::tables must say roots_are_tables = true");
+    const std::uint64_t old = std::exchange(lower.root_, none);
+    QUIRE_EXPECTS((old & open) != 0);
+    const auto root = policies_.tables.take(table_contents::zeroed);
+    QUIRE_EXPECTS(root.has_value());  // reserved by the caller
+    policies_.memory.template store<word>(*root, 0, Format::table(table_address{old - open}, Format::shape.root_level),
+                                          order::relaxed);
+    policies_.maintenance.table_filled(*root, root_table_bytes<Format>);
+    policies_.words.store(root_, root->value | open, order::release);
+  }
   page_table& operator=(page_table&&) = delete;
   // Frees what is left, without yielding. Caller must: be the only one left, hardware included.
   constexpr ~page_table() {
@@ -149,6 +169,8 @@ class page_table {
   }
 
  private:
+  template <pte_format F, class P>
+  friend class page_table;
   using word = typename Format::word;
 
   template <int Level>
