@@ -135,3 +135,21 @@ TEST_CASE("tiny formats: writable-clean, straight and inverted") {
   CHECK(inverted::make_clean(0xf3) == 0xfb);
   CHECK(inverted::write_protect(0xf3) == 0x7b);
 }
+
+TEST_CASE("tiny formats: groups of two sizes") {
+  using format = tiny::napot_sizes;
+  const attributes wanted{.allowed = readable, .accessed = false};
+  CHECK(format::group_sizes(0) == 0x7);
+  // Two pages at 0x80 and four at 0x100, frames 2 and 4, with half the size in the low bits.
+  CHECK(*format::leaf(output_address{0x80}, wanted, 0, 1) == 0x6407);
+  CHECK(*format::leaf(output_address{0x100}, wanted, 0, 2) == 0xc407);
+  CHECK(format::group_of(0x6407, 0) == 1);
+  CHECK(format::group_of(0xc407, 0) == 2);
+  CHECK(format::output_of(0xc407, 0) == output_address{0x100});
+  // Two blocks at 0x1000, four at 0x2000: a block is 0x200 bytes, 8 frames.
+  CHECK(*format::leaf(output_address{0x1000}, wanted, 1, 1) == 0x9'0407);
+  CHECK(*format::leaf(output_address{0x2000}, wanted, 1, 2) == 0x12'0407);
+  CHECK(format::group_of(0x12'0407, 1) == 2);
+  CHECK_FALSE(format::is_well_formed(0x8407, 0));  // four pages, and no half
+  CHECK(format::leaf(output_address{0}, wanted, 0, 3).error().code == errc::unsupported_level);
+}

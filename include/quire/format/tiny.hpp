@@ -37,6 +37,7 @@ struct shape_options {
   bool narrow = false;         // 32-bit entries
   bool sign_extended = false;  // input addresses come in two halves
   int group_bits = 1;          // log2 of the entries of a group, on every leaf level
+  int group_count = 1;         // of sizes: so many, each twice the one before
   group_encoding groups = group_encoding::none;
   bool inverted = false;      // bits 3 and 4 set forbid to write and to execute; every leaf is readable
   bool table_rights = false;  // table entries carry rights: table() grants all
@@ -49,10 +50,13 @@ struct shape_options {
 template <shape_options O>
 struct format {
   static_assert(O.levels >= 2 && O.levels <= 4);
-  static_assert(O.index_bits >= 1 && O.index_bits <= 2);
+  static_assert(O.index_bits >= 1 && O.index_bits <= 3);
   static_assert(O.extra_root_bits >= 0 && O.extra_root_bits <= 4);
   static_assert((O.leaf_levels & 1U) != 0 && O.leaf_levels >> O.levels == 0);
-  static_assert(O.groups == group_encoding::none || (O.group_bits >= 1 && O.group_bits < O.index_bits));
+  static_assert(O.groups == group_encoding::none ||
+                (O.group_bits >= 1 && O.group_bits + O.group_count - 1 < O.index_bits));
+  static_assert(O.group_count == 1 || (O.group_count > 1 && O.groups == group_encoding::all_equal),
+                "only a pattern tells one size from another");
   static_assert(O.dirty != dirty_encoding::writable_clean || O.hardware_updates);
 
   static constexpr shape_options options = O;
@@ -113,7 +117,7 @@ struct format {
  public:
   [[nodiscard]] static constexpr unsigned group_sizes(int level) noexcept {
     if (level < 0 || level >= O.levels || ((O.leaf_levels >> level) & 1U) == 0) return 0;
-    return 1U | (O.groups != group_encoding::none ? 1U << O.group_bits : 0U);
+    return 1U | (O.groups != group_encoding::none ? ((1U << O.group_count) - 1) << O.group_bits : 0U);
   }
 
   [[nodiscard]] static constexpr entry_kind kind_of(word entry, int level) noexcept {
@@ -125,8 +129,13 @@ struct format {
   [[nodiscard]] static constexpr table_address table_of(word entry, int) noexcept {
     return table_address{address_of(entry)};
   }
-  [[nodiscard]] static constexpr int group_of(word entry, int) noexcept {
-    return O.groups != group_encoding::none && (entry & group_flag) != 0 ? O.group_bits : 0;
+  [[nodiscard]] static constexpr int group_of(word entry, int level) noexcept {
+    if (O.groups == group_encoding::none || (entry & group_flag) == 0) return 0;
+    int group = O.group_bits;
+    while (group < O.group_bits + O.group_count - 1 &&
+           (address_of(entry) & (shape.leaf_bytes(level) << (group - 1))) == 0)
+      ++group;
+    return group;
   }
   [[nodiscard]] static constexpr output_address output_of(word entry, int level) noexcept {
     return output_address{address_of(entry)}.align_down(shape.leaf_bytes(level) << group_of(entry, level));
@@ -291,6 +300,9 @@ struct inverted_dbm : format<shape_options{
 struct napot_ad : format<shape_options{
     .extra_root_bits = 4, .leaf_levels = 0x1, .narrow = true, .sign_extended = true,
     .groups = group_encoding::all_equal, .inverted = true, .hardware_updates = true}> {};
+struct napot_sizes : format<shape_options{
+    .levels = 2, .index_bits = 3, .group_count = 2, .groups = group_encoding::all_equal, .table_rights = true,
+    .hardware_updates = true}> {};
 // clang-format on
 
 static_assert(pte_format<plain> && pte_format<narrow32> && pte_format<napot>);
