@@ -8,10 +8,15 @@
 #include <tuple>        // tuple, tuple_cat
 #include <type_traits>  // conditional_t
 
-#include <quire/format/arm64_stage1.hpp>  // arm64::stage1
-#include <quire/format/arm64_stage2.hpp>  // arm64::stage2
-#include <quire/format/riscv_gstage.hpp>  // riscv::gstage
-#include <quire/format/tiny.hpp>          // tiny::format
+#include <quire/format/amd_iommu.hpp>         // amd::iommu
+#include <quire/format/amd_npt.hpp>           // amd::npt
+#include <quire/format/arm64_stage1.hpp>      // arm64::stage1
+#include <quire/format/arm64_stage2.hpp>      // arm64::stage2
+#include <quire/format/intel_ept.hpp>         // intel::ept
+#include <quire/format/riscv_gstage.hpp>      // riscv::gstage
+#include <quire/format/tiny.hpp>              // tiny::format
+#include <quire/format/vtd_second_stage.hpp>  // vtd::second_stage
+#include <quire/format/x86_64.hpp>            // x86::long_mode
 
 namespace quire_test {
 
@@ -86,7 +91,20 @@ using real_format_names = named_list<
     named<quire::arm64::stage1<quire::arm64::granule::k4, 52,
                                quire::arm64::stage1_options{
                                    .translates = quire::arm64::regime::el2, .hardware_dirty = true, .output_bits = 52}>,
-          "arm64-el2-4k-52-lpa2-dbm">>;
+          "arm64-el2-4k-52-lpa2-dbm">,
+    named<quire::x86::long_mode<4>, "x86-64-4">,  //
+    named<quire::x86::long_mode<5>, "x86-64-5">,  //
+    named<quire::amd::npt<4>, "amd-npt-4">,       //
+    named<quire::intel::ept<4>, "intel-ept-4">,   //
+    named<quire::intel::ept<5>, "intel-ept-5">,
+    named<quire::intel::ept<4, quire::intel::ept_options{.accessed_dirty = false}>, "intel-ept-4-no-ad">,
+    named<quire::intel::ept<4, quire::intel::ept_options{.mode_based_execute = true}>, "intel-ept-4-mbec">,
+    named<quire::amd::iommu<3>, "amd-iommu-3">,   //
+    named<quire::amd::iommu<4>, "amd-iommu-4">,   //
+    named<quire::amd::iommu<6>, "amd-iommu-6">,   // all 64 bits of input
+    named<quire::vtd::second_stage<3>, "vtd-3">,  //
+    named<quire::vtd::second_stage<4>, "vtd-4">,  //
+    named<quire::vtd::second_stage<5>, "vtd-5">>;
 
 using tiny_format_names = named_list<named<quire::tiny::plain, "tiny-plain">,                    //
                                      named<quire::tiny::wide_root, "tiny-wide-root">,            //
@@ -103,7 +121,8 @@ using tiny_format_names = named_list<named<quire::tiny::plain, "tiny-plain">,   
                                      named<quire::tiny::pages_only, "tiny-pages-only">,          //
                                      named<quire::tiny::cached_invalid, "tiny-cached-invalid">,  //
                                      named<quire::tiny::inverted_dbm, "tiny-inverted-dbm">,      //
-                                     named<quire::tiny::napot_ad, "tiny-napot-ad">>;
+                                     named<quire::tiny::napot_ad, "tiny-napot-ad">,              //
+                                     named<quire::tiny::napot_sizes, "tiny-napot-sizes">>;
 
 // ---- what is made of it
 
