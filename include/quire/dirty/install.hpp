@@ -102,7 +102,7 @@ template <class Session, class Cache>
     }
     const auto relaxed = session.relax(address, plan.wanted.allowed);
     if (!relaxed) return relaxed.error();
-    if constexpr (!format::facts.sets_accessed) {
+    if constexpr (format::facts.has_accessed && !format::facts.sets_accessed) {
       const auto aged = session.set_accessed(page_of<format>(address));
       if (!aged) return aged.error();
     }
@@ -194,7 +194,7 @@ class concurrent_install {
         return error{errc::unsupported_attribute, static_cast<std::int8_t>(leaf.level), plan_.address.value};
       return ended(done.error());
     }
-    if constexpr (!format::facts.sets_accessed) {
+    if constexpr (format::facts.has_accessed && !format::facts.sets_accessed) {
       const auto aged = session_.set_accessed(page_of<format>(plan_.address));
       if (!aged) return aged.error();
     }
