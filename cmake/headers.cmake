@@ -41,6 +41,7 @@ set(quire_core_headers
     include/quire/format/x86_64.hpp
     include/quire/policy/array_memory.hpp
     include/quire/policy/epoch.hpp
+    include/quire/policy/foreign_memory.hpp
     include/quire/policy/invalidation.hpp
     include/quire/policy/locking.hpp
     include/quire/policy/maintenance.hpp
@@ -73,6 +74,9 @@ set(quire_core_headers
     include/quire/table/dirty.hpp
     include/quire/table/entry.hpp
     include/quire/table/filled_table.hpp
+    include/quire/table/foreign.hpp
+    include/quire/table/foreign_finding.hpp
+    include/quire/table/foreign_visitor.hpp
     include/quire/table/growing.hpp
     include/quire/table/invalidator.hpp
     include/quire/table/lookup.hpp

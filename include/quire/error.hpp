@@ -25,6 +25,7 @@ enum class errc : std::uint8_t {
   busy,                   // another writer is at work on the entry: retry from the start
   not_uniform,            // the entries below do not form one leaf
   no_root,                // the table has no root (never made, or destroyed)
+  malformed,              // a foreign table says there what no table can say, or cannot be read
   stopped,                // a callback asked to stop
 };
 
@@ -48,6 +49,7 @@ enum class errc : std::uint8_t {
     case errc::busy: return "busy";
     case errc::not_uniform: return "not_uniform";
     case errc::no_root: return "no_root";
+    case errc::malformed: return "malformed";
     case errc::stopped: return "stopped";
   }
   return "unknown";

@@ -10,6 +10,7 @@
 #include <quire/policy/memory.hpp>           // memory_policy
 #include <quire/policy/array_memory.hpp>     // array_memory
 #include <quire/policy/observed_memory.hpp>  // observed_memory
+#include <quire/policy/foreign_memory.hpp>   // foreign_memory, memory_dump
 #include <quire/policy/maintenance.hpp>      // maintenance_policy
 #include <quire/policy/table_source.hpp>     // table_source
 #include <quire/policy/table_cache.hpp>      // table_cache
@@ -22,6 +23,7 @@
 #include <quire/policy/policies.hpp>         // policies
 #include <quire/walk/walker.hpp>             // walk
 #include <quire/walk/entry_visitor.hpp>      // each_entry
+#include <quire/table/foreign.hpp>           // foreign_for_each_mapping
 #include <quire/table/session.hpp>           // exclusive_session
 #include <quire/table/page_table.hpp>        // page_table
 #include <quire/dirty/memory_slot.hpp>       // memory_slot

@@ -277,6 +277,18 @@ failure tables_keep_their_address() {
   return {};
 }
 
+// Where table entries carry rights, ours leave all that there are.
+template <class F>
+failure tables_leave_all_rights() {
+  if constexpr (F::facts.table_permissions) {
+    for (int level = 1; level < F::shape.levels; ++level) {
+      const auto entry = F::table(table_address{0}, level);
+      if (F::table_rights_of(entry, level) != all_access) return {.what = "rights", .level = level, .entry = entry};
+    }
+  }
+  return {};
+}
+
 // A table word where there can be no table is neither table nor leaf.
 template <class F>
 failure level_0_has_no_tables() {
@@ -491,6 +503,7 @@ QUIRE_CONTRACT_TEST(neighbours_are_a_step_apart)
 QUIRE_CONTRACT_TEST(children_are_leaves_of_the_level_below)
 QUIRE_CONTRACT_TEST(every_word_is_something)
 QUIRE_CONTRACT_TEST(tables_keep_their_address)
+QUIRE_CONTRACT_TEST(tables_leave_all_rights)
 QUIRE_CONTRACT_TEST(level_0_has_no_tables)
 QUIRE_CONTRACT_TEST(markers_keep_their_payload)
 QUIRE_CONTRACT_TEST(what_is_locked_is_kept)

@@ -174,6 +174,27 @@ std::uint64_t live_and_die(kernel_pages& pages) noexcept {
   return said + (table.destroy(64) ? 1U : 0U) + code_of(table.root());
 }
 
+// A guest's own table, which nobody vouches for.
+struct guest_words {
+  const std::uint64_t* words;
+  std::size_t count;
+
+  template <class Word>
+  [[nodiscard]] std::optional<Word> load(table_address table, std::size_t i) const noexcept {
+    const std::uint64_t at = table.value / sizeof(Word) + i;
+    if (at >= count) return {};
+    return static_cast<Word>(atomic::load(words + at, order::relaxed));
+  }
+};
+template <class Format>
+std::uint64_t inspect(guest_words words, table_address root, input_range range) noexcept {
+  std::uint64_t seen = 0;
+  const auto walked = foreign_for_each_mapping<Format>(
+      words, root, range, [&](const foreign_mapping& one) { seen += one.bytes; },
+      [&](const foreign_finding& one) { seen ^= static_cast<std::uint64_t>(one.what); }, {.budget = 1 << 16});
+  return seen + code_of(walked) + code_of(foreign_lookup<Format>(words, root, range.first()));
+}
+
 // Instructions, as a kernel would wrap them in inline assembly; here they are folded into a number.
 struct kernel_cpu {
   std::uint64_t* folded;
@@ -259,6 +280,11 @@ QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
 QUIRE_KERNEL_CALLS(quire_arm64, arm)
 QUIRE_KERNEL_CALLS(quire_ept, intel::ept<4>)
 QUIRE_DEVICE_CALLS(quire_amd_iommu, amd::iommu<6>)
+
+std::uint64_t quire_inspect(const std::uint64_t* words, std::size_t count, std::uint64_t root, std::uint64_t bytes);
+std::uint64_t quire_inspect(const std::uint64_t* words, std::size_t count, std::uint64_t root, std::uint64_t bytes) {
+  return inspect<arm>({words, count}, table_address{root}, input_range::sized(input_address{0}, bytes));
+}
 
 std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, int level);
 std::uint64_t quire_arm64_invalidate(std::uint64_t first, std::uint64_t last, int level) {

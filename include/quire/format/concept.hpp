@@ -81,6 +81,10 @@ struct format_archetype {
   // right). Whatever the hardware takes for invalid is well formed, and so is all that is encoded here.
   [[nodiscard]] static constexpr bool is_well_formed(word, int) noexcept { return true; }
 
+  // Only where facts.table_permissions says that table entries carry rights: those that this one leaves to what is
+  // below it. table() leaves all.
+  [[nodiscard]] static constexpr permissions table_rights_of(word, int) noexcept { return all_access; }
+
   // ---- encode. What cannot be encoded is an error and never dropped: beyond_output, unaligned (to the whole leaf),
   // unsupported_attribute, unsupported_level (also for a group size that the level lacks).
   // leaf() gives the first entry of the leaf; entry i of a group is leaf + i * step(level, group).
@@ -149,6 +153,12 @@ concept pte_format_decodes = requires(typename F::word entry, int level) {
   { F::attributes_of(entry, level) } -> std::same_as<attributes>;
   { F::payload_of(entry) } -> std::same_as<std::uint64_t>;
   { F::is_well_formed(entry, level) } -> std::same_as<bool>;
+};
+
+// Whoever follows tables that others made needs it; our own leave all rights.
+template <class F>
+concept states_table_rights = !F::facts.table_permissions || requires(typename F::word entry, int level) {
+  { F::table_rights_of(entry, level) } -> std::same_as<permissions>;
 };
 
 template <class F>

@@ -155,6 +155,12 @@ struct format {
             .dirty = is_dirty(entry),
             .software = static_cast<std::uint8_t>((entry & software) >> software_shift)};
   }
+  [[nodiscard]] static constexpr permissions table_rights_of(word entry, int) noexcept {
+    if (!O.table_rights) return all_access;
+    const word rights = entry ^ inverted;
+    return ((rights & r) != 0 ? readable : no_access) | ((rights & w) != 0 ? writable : no_access) |
+           ((rights & x) != 0 ? executable : no_access);
+  }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & frame) >> frame_shift;
   }
