@@ -40,6 +40,7 @@ set(quire_core_headers
     include/quire/format/vtd_second_stage.hpp
     include/quire/format/x86_64.hpp
     include/quire/policy/array_memory.hpp
+    include/quire/policy/constant_tables.hpp
     include/quire/policy/epoch.hpp
     include/quire/policy/foreign_memory.hpp
     include/quire/policy/invalidation.hpp
@@ -70,6 +71,7 @@ set(quire_core_headers
     include/quire/table/concurrent/session.hpp
     include/quire/table/concurrent/split.hpp
     include/quire/table/concurrent/unmap.hpp
+    include/quire/table/constant_table.hpp
     include/quire/table/detached.hpp
     include/quire/table/dirty.hpp
     include/quire/table/entry.hpp

@@ -11,6 +11,7 @@
 #include <quire/policy/array_memory.hpp>     // array_memory
 #include <quire/policy/observed_memory.hpp>  // observed_memory
 #include <quire/policy/foreign_memory.hpp>   // foreign_memory, memory_dump
+#include <quire/policy/constant_tables.hpp>  // table_block, block_tables
 #include <quire/policy/maintenance.hpp>      // maintenance_policy
 #include <quire/policy/table_source.hpp>     // table_source
 #include <quire/policy/table_cache.hpp>      // table_cache
@@ -26,6 +27,7 @@
 #include <quire/table/foreign.hpp>           // foreign_for_each_mapping
 #include <quire/table/session.hpp>           // exclusive_session
 #include <quire/table/page_table.hpp>        // page_table
+#include <quire/table/constant_table.hpp>    // constant_table
 #include <quire/dirty/memory_slot.hpp>       // memory_slot
 #include <quire/dirty/sink.hpp>              // dirty_sink
 #include <quire/dirty/dirty_log.hpp>         // dirty_log

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sequences of operations in constant evaluation, where the compiler itself finds undefined behaviour, leaks of storage
 // and reads of what was never written. Each is run again at run time, on the vector kernels.
-#include <quire/table/page_table.hpp>
+#include <quire/table/constant_table.hpp>
 
 #include <array>    // array
 #include <cstddef>  // size_t
@@ -9,7 +9,6 @@
 
 #include <quire/format/riscv_gstage.hpp>  // riscv::sv39x4
 #include <quire/format/tiny.hpp>          // tiny::plain
-#include <quire/policy/array_memory.hpp>  // array_memory
 
 #include "catch.hpp"
 
@@ -17,54 +16,9 @@ namespace {
 
 using namespace quire;
 
-// Tables in an array of words; the root comes first.
 template <class F, std::size_t Tables>
-struct arena {
-  using word = typename F::word;
-  static constexpr std::size_t root_words = root_table_bytes<F> / sizeof(word);
-  static constexpr std::size_t unit_words = table_unit_bytes<F> / sizeof(word);
-  static constexpr std::uint64_t base =
-      root_table_bytes<F> > table_unit_bytes<F> ? root_table_bytes<F> : table_unit_bytes<F>;
-
-  std::array<word, root_words + Tables * unit_words> words{};
-  std::array<std::size_t, Tables> free{};
-  std::size_t left = 0;
-
-  constexpr arena() {
-    for (std::size_t i = 0; i < Tables; ++i) free[left++] = Tables - 1 - i;
-  }
-};
-
-template <class F, std::size_t Tables>
-struct arena_tables {
-  using world = arena<F, Tables>;
-  world* to;
-
-  [[nodiscard]] constexpr bool reserve(std::size_t n) const noexcept { return to->left >= n; }
-  constexpr result<table_address> take(table_contents contents) const noexcept {
-    if (to->left == 0) return errc::no_memory;
-    const std::size_t unit = to->free[--to->left];
-    if (contents == table_contents::zeroed)
-      for (std::size_t i = 0; i < world::unit_words; ++i)
-        to->words[world::root_words + unit * world::unit_words + i] = 0;
-    return table_address{world::base + root_table_bytes<F> + unit * table_unit_bytes<F>};
-  }
-  constexpr void give_back(table_address table) const noexcept {
-    to->free[to->left++] =
-        static_cast<std::size_t>((table.value - world::base - root_table_bytes<F>) / table_unit_bytes<F>);
-  }
-  constexpr result<table_address> take_root(std::uint64_t) const noexcept { return table_address{world::base}; }
-  constexpr void give_back_root(table_address, std::uint64_t) const noexcept {}
-};
-
-template <class F, std::size_t Tables>
-struct arena_policies : policies {
-  array_memory<typename F::word> memory;
-  arena_tables<F, Tables> tables;
-
-  constexpr explicit arena_policies(arena<F, Tables>& to) noexcept
-      : memory(to.words.data(), to.words.size(), to.base), tables{&to} {}
-};
+using image = table_image < F,
+      root_table_bytes<F><table_unit_bytes<F> ? table_unit_bytes<F> : root_table_bytes<F>, Tables>;
 
 // Pages `count` from `first`; the page's size is the format's.
 template <class F>
@@ -94,17 +48,18 @@ template <class F, std::size_t Tables>
 constexpr int every_operation() {
   constexpr std::uint64_t block = F::shape.leaf_bytes(1) / F::shape.page_bytes();
   constexpr attributes guest{.allowed = read_write, .may_write = true};
-  arena<F, Tables> world;
-  page_table<F, arena_policies<F, Tables>> table{arena_policies<F, Tables>{world}};
+  image<F, Tables> words;
+  page_table<F, image_policies<image<F, Tables>>> table{image_policies<image<F, Tables>>{words}};
+  const auto& tables = table.policies().tables;
   if (!table.create()) return 1;
   {
     auto session = table.exclusive();
     const auto ignore = [](input_address, std::uint64_t) {};
     if (!session.map(pages<F>(0, block), out<F>(block), guest)) return 2;
     if (!leads<F>(session, block - 2, 2, 2 * block - 2, read_write)) return 3;
-    const std::size_t with_block = world.left;
+    const std::size_t with_block = tables.left();
     const auto split = session.split(pages<F>(1, 1));
-    if (!split || split->tables != 1 || world.left + 1 != with_block) return 4;
+    if (!split || split->tables != 1 || tables.left() + 1 != with_block) return 4;
     if (!leads<F>(session, 0, 3, block, read_write)) return 5;
     if (const auto done = session.protect(pages<F>(1, 2), readable, partial::split, table.policies().tables, ignore);
         !done || !*done)
@@ -131,15 +86,15 @@ constexpr int every_operation() {
     if (session.map(pages<F>(2, 1), out<F>(0), guest).error().code != errc::marked) return 17;
     if (!session.map(pages<F>(0, block), out<F>(0), guest, {.largest_level = 0, .replace = true})) return 18;
     const auto collapsed = session.collapse(pages<F>(0, block));
-    if (!collapsed || collapsed->leaves != 1 || world.left != with_block) return 19;
+    if (!collapsed || collapsed->leaves != 1 || tables.left() != with_block) return 19;
     if (!session.discard(pages<F>(0, block - 1))) return 20;
     std::size_t mappings = 0;
     if (!session.for_each_mapping(pages<F>(0, block), [&](const mapping&) { ++mappings; }) || mappings != 1) return 21;
     if (!session.unmap(pages<F>(block - 1, 1)) || !session.prune(pages<F>(0, block))) return 22;
-    if (world.left != Tables) return 23;
+    if (tables.left() != Tables) return 23;
     if (session.map(input_range{}, out<F>(0), guest).error().code != errc::empty_range) return 24;
   }
-  return table.destroy(Tables) && world.left == Tables ? 0 : 25;
+  return table.destroy(Tables) && tables.left() == Tables ? 0 : 25;
 }
 
 // All sequences of `length` out of six operations on four pages that end with operation `last`, each compared page by
@@ -149,8 +104,8 @@ constexpr int sequences(int length, int last) {
   int count = 1;
   for (int i = 1; i < length; ++i) count *= 6;
   for (int number = last * count; number < (last + 1) * count; ++number) {
-    arena<F, 8> world;
-    page_table<F, arena_policies<F, 8>> table{arena_policies<F, 8>{world}};
+    image<F, 8> words;
+    page_table<F, image_policies<image<F, 8>>> table{image_policies<image<F, 8>>{words}};
     if (!table.create()) return -1;
     auto session = table.exclusive();
     std::array<int, 4> model{};  // 0: nothing, else rights + 1
