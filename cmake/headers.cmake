@@ -83,6 +83,7 @@ set(quire_core_headers
     include/quire/table/invalidator.hpp
     include/quire/table/lookup.hpp
     include/quire/table/map.hpp
+    include/quire/table/one_of.hpp
     include/quire/table/operation.hpp
     include/quire/table/page_session.hpp
     include/quire/table/page_table.hpp

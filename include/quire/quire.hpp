@@ -27,6 +27,7 @@
 #include <quire/table/foreign.hpp>           // foreign_for_each_mapping
 #include <quire/table/session.hpp>           // exclusive_session
 #include <quire/table/page_table.hpp>        // page_table
+#include <quire/table/one_of.hpp>            // one_of
 #include <quire/table/constant_table.hpp>    // constant_table
 #include <quire/dirty/memory_slot.hpp>       // memory_slot
 #include <quire/dirty/sink.hpp>              // dirty_sink

@@ -174,6 +174,18 @@ std::uint64_t live_and_die(kernel_pages& pages) noexcept {
   return said + (table.destroy(64) ? 1U : 0U) + code_of(table.root());
 }
 
+// The number of levels is found out at boot.
+using either = one_of<page_table<riscv::sv39x4, kernel_policies>, page_table<riscv::sv48x4, kernel_policies>>;
+std::uint64_t choose(kernel_pages& pages, int levels, input_address address) noexcept {
+  const auto which = find_format<either>([&]<class Format>() { return Format::shape.levels == levels; });
+  either made{which.value_or(0), kernel_policies{pages}};
+  either moved{static_cast<either&&>(made)};
+  kernel_lock lock;
+  return moved.visit([&](auto& table) {
+    return code_of(table.create()) + table.shared(lock).translate(address).value_or(output_address{}).value;
+  });
+}
+
 // A guest's own table, which nobody vouches for.
 struct guest_words {
   const std::uint64_t* words;
@@ -280,6 +292,11 @@ QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
 QUIRE_KERNEL_CALLS(quire_arm64, arm)
 QUIRE_KERNEL_CALLS(quire_ept, intel::ept<4>)
 QUIRE_DEVICE_CALLS(quire_amd_iommu, amd::iommu<6>)
+
+std::uint64_t quire_choose(void* pages, int levels, std::uint64_t address);
+std::uint64_t quire_choose(void* pages, int levels, std::uint64_t address) {
+  return choose(*static_cast<kernel_pages*>(pages), levels, input_address{address});
+}
 
 std::uint64_t quire_inspect(const std::uint64_t* words, std::size_t count, std::uint64_t root, std::uint64_t bytes);
 std::uint64_t quire_inspect(const std::uint64_t* words, std::size_t count, std::uint64_t root, std::uint64_t bytes) {
