@@ -31,7 +31,7 @@ constexpr std::uint64_t base = 0x10000;
 
 template <class F>
 void check(const std::uint8_t* data, std::size_t size) {
-  const std::uint64_t budget = 16 + (data[1] | data[2] << 8U) % 6000U;
+  const std::uint64_t budget = 16 + (data[1] | unsigned{data[2]} << 8U) % 6000U;
   const std::uint64_t last = data[3] == 0 ? ~std::uint64_t{0} : std::uint64_t{data[3]} << 14U;
   // A copy, so that the sanitizer sees a step over its end; the input's own first byte is not aligned either.
   const std::vector<std::byte> dump(reinterpret_cast<const std::byte*>(data) + header,
