@@ -318,6 +318,13 @@ TEST_CASE("what reaches beyond the last output is told") {
   CHECK(told.findings[1].index == 2);
   CHECK(told.mappings.size() == 1);
   CHECK(made.walked({.last_output = output_address{0x7fff'fffe}}).mappings.empty());
+
+  // A table, by its last byte.
+  hand_made<gstage> low{1};
+  low.put(low.root(), 0, gstage::table(low.table(0), 2));
+  CHECK(low.walked({.last_output = output_address{low.table(0).value + 0xfff}}).findings.empty());
+  check_only(low.walked({.last_output = output_address{low.table(0).value + 0xffe}}),
+             {foreign_defect::beyond_output, 2, input_address{0}, low.root(), 0, gstage::table(low.table(0), 2)}, 0);
 }
 
 TEST_CASE("rights are those of the leaf and of every table above it") {
