@@ -120,7 +120,7 @@ using riscv_formats = std::tuple<risc>;
 using arm_formats = std::tuple<arm64::stage2_4k<32>, arm, arm64::stage2_4k<48>,
                                arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true}>,
                                arm64::stage2_4k<40, arm64::stage2_options{.contiguous = true}>>;
-using riscv_formats = std::tuple<risc, riscv::sv48x4, riscv::gstage<3, riscv::ad_update::hardware>>;
+using riscv_formats = std::tuple<risc, riscv::sv48x4, riscv::gstage<3, riscv::extensions{.svadu = true}>>;
 #endif
 
 constexpr std::uint64_t rounds = 2000;

@@ -21,7 +21,7 @@ static_assert(quire::run_memory<decltype(with_runs::memory), direct::word> ==
 }  // namespace
 
 TEMPLATE_TEST_CASE("every format fits into the machine", "", quire::riscv::sv39x4, quire::riscv::sv48x4,
-                   (quire::riscv::gstage<3, quire::riscv::ad_update::hardware>), quire::arm64::stage2_4k<40>,
+                   (quire::riscv::gstage<3, quire::riscv::extensions{.svadu = true}>), quire::arm64::stage2_4k<40>,
                    quire::arm64::stage2_4k<32>, quire::tiny::wide_root, quire::tiny::narrow32, quire::tiny::napot,
                    quire::tiny::deep, quire::tiny::inverted_dbm, quire::tiny::signed_input) {
   check::machine<TestType> machine{{.units = 64}};

@@ -39,7 +39,7 @@ using dirty_formats = std::tuple<quire::riscv::sv39x4, quire::arm64::stage2_4k<4
 using dirty_formats = std::tuple<quire::riscv::sv39x4, quire::riscv::sv48x4, quire::arm64::stage2_4k<40>,
                                  quire::arm64::stage2_4k<43>, quire::arm64::stage2_4k<48>>;
 #endif
-using riscv_hardware_ad = quire::riscv::gstage<3, quire::riscv::ad_update::hardware>;
+using riscv_hardware_ad = quire::riscv::gstage<3, quire::riscv::extensions{.svadu = true}>;
 using arm64_soft_af = quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_accessed = false}>;
 using arm64_dbm = quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_dirty = true}>;
 using arm64_contiguous = quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>;

@@ -41,7 +41,7 @@ struct named_list : Named... {};
 using real_format_names = named_list<
     named<quire::riscv::sv39x4, "riscv-sv39x4">,  //
     named<quire::riscv::sv48x4, "riscv-sv48x4">,
-    named<quire::riscv::gstage<3, quire::riscv::ad_update::hardware>, "riscv-sv39x4-hardware-ad">,
+    named<quire::riscv::gstage<3, quire::riscv::extensions{.svadu = true}>, "riscv-sv39x4-hardware-ad">,
     named<quire::arm64::stage2_4k<32>, "arm64-4k-32">,  // two levels
     named<quire::arm64::stage2_4k<40>, "arm64-4k-40">,  //
     named<quire::arm64::stage2_4k<43>, "arm64-4k-43">,  //

@@ -135,7 +135,7 @@ struct crowd {
 
 QUIRE_TYPED_TEST("every operation beside every other leaves each page where it belongs",
                  std::tuple<quire::riscv::sv39x4, quire::arm64::stage2_4k<40>,
-                            quire::riscv::gstage<3, quire::riscv::ad_update::hardware>,
+                            quire::riscv::gstage<3, quire::riscv::extensions{.svadu = true}>,
                             quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>>) {
   using crowd_type = crowd<Format>;
   crowd_type c;
