@@ -37,6 +37,7 @@ set(quire_core_headers
     include/quire/format/riscv_entry.hpp
     include/quire/format/riscv_gstage.hpp
     include/quire/format/riscv_hfence.hpp
+    include/quire/format/riscv_stage1.hpp
     include/quire/format/tiny.hpp
     include/quire/format/vtd_second_stage.hpp
     include/quire/format/x86_64.hpp

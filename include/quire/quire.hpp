@@ -7,6 +7,7 @@
 #include <quire/format/concept.hpp>          // pte_format
 #include <quire/format/arm64_stage2.hpp>     // arm64::stage2
 #include <quire/format/riscv_gstage.hpp>     // riscv::sv39x4 and its like
+#include <quire/format/riscv_stage1.hpp>     // riscv::sv39 and its like
 #include <quire/policy/memory.hpp>           // memory_policy
 #include <quire/policy/array_memory.hpp>     // array_memory
 #include <quire/policy/observed_memory.hpp>  // observed_memory
