@@ -34,6 +34,7 @@ set(quire_core_headers
     include/quire/format/change.hpp
     include/quire/format/concept.hpp
     include/quire/format/intel_ept.hpp
+    include/quire/format/riscv_atp.hpp
     include/quire/format/riscv_entry.hpp
     include/quire/format/riscv_gstage.hpp
     include/quire/format/riscv_hfence.hpp

@@ -27,6 +27,7 @@ enum class errc : std::uint8_t {
   no_root,                // the table has no root (never made, or destroyed)
   malformed,              // a foreign table says there what no table can say, or cannot be read
   stopped,                // a callback asked to stop
+  beyond_identifier,      // a VMID or ASID that its register cannot hold, or the CPU does not tell apart
 };
 
 // Every name, for messages; the enumerator's own spelling.
@@ -51,6 +52,7 @@ enum class errc : std::uint8_t {
     case errc::no_root: return "no_root";
     case errc::malformed: return "malformed";
     case errc::stopped: return "stopped";
+    case errc::beyond_identifier: return "beyond_identifier";
   }
   return "unknown";
 }
