@@ -37,6 +37,11 @@ enum class memory_type : std::uint8_t { normal, non_cacheable, device };
 // that reads what EL0 may read, a supervisor with SUM set) is the manual's affair.
 enum class privilege : std::uint8_t { any, user, supervisor };
 
+// Whether everybody that `wanted` speaks of is among those that `have` speaks of.
+[[nodiscard]] constexpr bool includes(privilege have, privilege wanted) noexcept {
+  return have == privilege::any || have == wanted;
+}
+
 // `may_write` is the software bit "may become writable": the host page behind the leaf is writable, so a write fault
 // may be answered by setting the write permission alone. A writable leaf always has it. `accessed` and `dirty` are
 // the state of the leaf's own bits, where the format has them; a format without a dirty bit refuses `dirty`.

@@ -7,6 +7,8 @@
 #include <cstddef>    // size_t
 #include <string>     // string
 
+#include <quire/format/riscv_stage1.hpp>  // riscv::sv39
+
 #include "small.hpp"
 
 namespace {
@@ -217,4 +219,28 @@ TEST_CASE("a table of one level maps, protects and unmaps") {
   }
   CHECK(s.in_use() == 1);
   CHECK(s.findings() == "");
+}
+
+TEST_CASE("map is not content with a leaf that is there for other accesses") {
+  watched_stand<riscv::sv39> s{{.pages = 16}};
+  REQUIRE(s.table.create());
+  const input_range two = input_range::sized(input_address{0x1000}, 0x2000);
+  const output_address output{0x8000'1000};
+  const attributes kernel{.allowed = read_write, .may_write = true, .from = privilege::supervisor};
+  attributes user = kernel, global = kernel;
+  user.from = privilege::user;
+  global.global = true;
+  {
+    auto session = s.session();
+    REQUIRE(session.map(two, output, kernel));
+    CHECK(session.map(two, output, kernel));
+    CHECK(session.map(two, output, user).error() == error{errc::already_mapped, 0, 0x1000});
+    CHECK(session.map(two, output, global).error().code == errc::already_mapped);
+    CHECK(session.lookup(input_address{0x1000})->attrs == kernel);
+    REQUIRE(session.map(two, output, user, {.replace = true}));
+    CHECK(session.lookup(input_address{0x2000})->attrs == user);
+  }
+  s.end();
+  CHECK(s.findings().text() == "");
+  s.machine.stop();
 }

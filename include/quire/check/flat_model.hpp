@@ -248,8 +248,9 @@ class flat_model {
       const model_page& one = pages_[at];
       if (one.kind == entry_kind::marker) return errc::marked;
       if (one.kind != entry_kind::leaf) continue;
-      const bool same =
-          one.output == output.value + (at - page) * F::shape.page_bytes() && one.attrs.memory == wanted.memory;
+      const bool same = one.output == output.value + (at - page) * F::shape.page_bytes() &&
+                        one.attrs.memory == wanted.memory && one.attrs.global == wanted.global &&
+                        (one.attrs.from == privilege::any || one.attrs.from == wanted.from);
       if (!same || (!one.attrs.allowed.contains(wanted.allowed) &&
                     !(is_whole(page, count, leaf_of(at)) && F::relax(wanted.allowed).has_value())))
         return errc::already_mapped;

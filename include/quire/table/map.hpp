@@ -93,6 +93,11 @@ template <pte_format Format>
 
 namespace detail {
 
+// Whether a leaf that is there does for one that is wanted, but for its rights.
+[[nodiscard]] constexpr bool translates_alike(const attributes& have, const attributes& wanted) noexcept {
+  return have.memory == wanted.memory && includes(have.from, wanted.from) && have.global == wanted.global;
+}
+
 // What a mapping is made of.
 template <pte_format Format>
 struct mapping_plan {
@@ -149,13 +154,14 @@ class check_map {
       tables += 1 + tables_below<format>(Run::level - 1, part.first() - first, part.last() - first, plan_.choice);
     }
   }
-  // An existing leaf is no obstacle when it translates the same way, and rights can be added to the whole of it.
+  // An existing leaf is no obstacle when it translates the same way for the same accesses, and rights can be added to
+  // the whole of it.
   template <class Run>
   constexpr errc fits(const Run& run, std::size_t i, word entry) const noexcept {
     const entry_span span = group_span<format>(entry, Run::level, i);
     const input_address first = run.address(span.first), last = run.address(span.last + 1) - 1;
     const attributes have = format::attributes_of(entry, Run::level);
-    if (format::output_of(entry, Run::level) != plan_.output_at(first) || have.memory != plan_.wanted.memory)
+    if (format::output_of(entry, Run::level) != plan_.output_at(first) || !translates_alike(have, plan_.wanted))
       return errc::already_mapped;
     if (have.allowed.contains(plan_.wanted.allowed)) return errc::none;
     return plan_.covers(first, last) && format::relax(plan_.wanted.allowed).has_value() ? errc::none

@@ -144,7 +144,7 @@ class concurrent_map : commit_map<Operation, Source> {
   constexpr errc add_rights(const Run& run, entry_span span, word entry) noexcept {
     const input_address first = run.address(span.first), last = run.address(span.last + 1) - 1;
     const attributes have = format::attributes_of(entry, Run::level);
-    if (format::output_of(entry, Run::level) != plan_.output_at(first) || have.memory != plan_.wanted.memory)
+    if (format::output_of(entry, Run::level) != plan_.output_at(first) || !translates_alike(have, plan_.wanted))
       return errc::already_mapped;
     if (have.allowed.contains(plan_.wanted.allowed)) return errc::none;
     const auto change = format::relax(plan_.wanted.allowed);
