@@ -16,6 +16,7 @@ namespace {
 
 using namespace quire;
 using quire_test::all_formats;
+using quire_test::ordinary_privilege;
 
 struct failure {
   const char* what = nullptr;  // nullptr: nothing is wrong
@@ -127,7 +128,8 @@ failure leaves_read_back_as_they_were_written() {
 template <class F>
 failure what_cannot_be_encoded_is_named() {
   const std::vector<attributes> all = every_attributes<F>();
-  if (!can_encode<F>({.allowed = read_write, .may_write = true})) return {.what = "no ordinary leaf"};
+  if (!can_encode<F>({.allowed = read_write, .may_write = true, .from = ordinary_privilege<F>}))
+    return {.what = "no ordinary leaf"};
   for (const attributes& wanted : all)
     if (can_encode<F>(wanted)) {
       if (wanted.dirty && !F::facts.has_dirty) return {.what = "dirty without a dirty bit", .wanted = wanted};
@@ -137,7 +139,7 @@ failure what_cannot_be_encoded_is_named() {
       if (wanted.software >> F::facts.software_bits != 0) return {.what = "too many software bits", .wanted = wanted};
     }
   return for_each_leaf_size<F>([&](int level, int group) -> failure {
-    const attributes plain{.allowed = read_write};
+    const attributes plain{.allowed = read_write, .from = ordinary_privilege<F>};
     const auto code_of = [&](std::uint64_t output, const attributes& wanted) {
       return F::leaf(output_address{output}, wanted, level, group).error().code;
     };
@@ -165,7 +167,8 @@ failure levels_and_groups_that_are_not_there_are_named() {
         if (1U << group >= F::shape.entries(level)) return {.what = "group of a whole table", .level = level};
         continue;
       }
-      if (F::leaf(output_address{0}, {.allowed = read_write}, level, group).error().code != errc::unsupported_level)
+      const attributes plain{.allowed = read_write, .from = ordinary_privilege<F>};
+      if (F::leaf(output_address{0}, plain, level, group).error().code != errc::unsupported_level)
         return {.what = "unsupported_level", .level = level, .group = group};
     }
   }
@@ -441,7 +444,8 @@ failure protect_gives_exactly_these_rights() {
           const auto change = F::protect(now.allowed);
           if (!change) {
             if (change.error().code != errc::unsupported_attribute) return "protect: wrong error";
-            if (can_encode<F>({.allowed = now.allowed})) return "protect refuses what a leaf can have";
+            if (can_encode<F>({.allowed = now.allowed, .from = ordinary_privilege<F>}))
+              return "protect refuses what a leaf can have";
             continue;
           }
           if (F::facts.executes_by_privilege) now.from = privilege::any;
@@ -468,7 +472,8 @@ failure relax_adds_these_rights() {
           const auto change = F::relax(more);
           if (!change) {
             if (change.error().code != errc::unsupported_attribute) return "relax: wrong error";
-            if (can_encode<F>({.allowed = more})) return "relax refuses what a leaf can have";
+            if (can_encode<F>({.allowed = more, .from = ordinary_privilege<F>}))
+              return "relax refuses what a leaf can have";
             continue;
           }
           // Not executable yet and cannot be: not applied. Where it is executable already, nothing stands against it.

@@ -255,6 +255,7 @@ std::uint64_t invalidate(Policy policy, const invalidation_request& request) noe
 }
 
 using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>;
+using supervisor = riscv::stage1<3, riscv::extensions{.svadu = true, .svnapot = true, .svrsw60t59b = true}>;
 
 }  // namespace
 
@@ -289,6 +290,8 @@ using arm = arm64::stage2_4k<40, arm64::stage2_options{.hardware_dirty = true, .
 extern "C" {
 QUIRE_KERNEL_CALLS(quire_sv39x4, riscv::sv39x4)
 QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
+QUIRE_KERNEL_CALLS(quire_sv32x4, riscv::sv32x4)
+QUIRE_KERNEL_CALLS(quire_sv39, supervisor)
 QUIRE_KERNEL_CALLS(quire_arm64, arm)
 QUIRE_KERNEL_CALLS(quire_ept, intel::ept<4>)
 QUIRE_DEVICE_CALLS(quire_amd_iommu, amd::iommu<6>)

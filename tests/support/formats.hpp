@@ -14,9 +14,12 @@
 #include <quire/format/arm64_stage2.hpp>      // arm64::stage2
 #include <quire/format/intel_ept.hpp>         // intel::ept
 #include <quire/format/riscv_gstage.hpp>      // riscv::gstage
+#include <quire/format/riscv_stage1.hpp>      // riscv::stage1
 #include <quire/format/tiny.hpp>              // tiny::format
 #include <quire/format/vtd_second_stage.hpp>  // vtd::second_stage
 #include <quire/format/x86_64.hpp>            // x86::long_mode
+
+#include "format/exercise.hpp"
 
 namespace quire_test {
 
@@ -42,6 +45,17 @@ using real_format_names = named_list<
     named<quire::riscv::sv39x4, "riscv-sv39x4">,  //
     named<quire::riscv::sv48x4, "riscv-sv48x4">,
     named<quire::riscv::gstage<3, quire::riscv::extensions{.svadu = true}>, "riscv-sv39x4-hardware-ad">,
+    named<quire::riscv::gstage<3, quire::riscv::extensions{.svnapot = true}>, "riscv-sv39x4-svnapot">,
+    named<quire::riscv::gstage<4, quire::riscv::extensions{.svvptc = true}>, "riscv-sv48x4-svvptc">,
+    named<quire::riscv::sv57x4, "riscv-sv57x4">,  //
+    named<quire::riscv::sv32x4, "riscv-sv32x4">,  // 32-bit entries
+    named<quire::riscv::sv32, "riscv-sv32">,      //
+    named<quire::riscv::sv39, "riscv-sv39">,      //
+    named<quire::riscv::sv48, "riscv-sv48">,      //
+    named<quire::riscv::sv57, "riscv-sv57">,      //
+    named<quire::riscv::stage1<3, quire::riscv::extensions{.svadu = true, .svnapot = true, .svrsw60t59b = true}>,
+          "riscv-sv39-svnapot-svadu">,
+    named<exercise, "exercise">,                        // made for nothing in the library
     named<quire::arm64::stage2_4k<32>, "arm64-4k-32">,  // two levels
     named<quire::arm64::stage2_4k<40>, "arm64-4k-40">,  //
     named<quire::arm64::stage2_4k<43>, "arm64-4k-43">,  //
@@ -180,6 +194,14 @@ struct chosen_among<std::tuple<Formats...>> {
 template <class Formats>
 using chosen_of = detail::chosen_among<Formats>::type;
 using chosen_formats = chosen_of<all_formats>;
+
+// Whom an ordinary leaf of a format is for: everybody, where that can be said.
+template <class Format>
+inline constexpr quire::privilege ordinary_privilege = []() constexpr {
+  for (const auto from : {quire::privilege::any, quire::privilege::user, quire::privilege::supervisor})
+    if (Format::leaf(quire::output_address{0}, {.allowed = quire::read_write, .from = from}, 0)) return from;
+  return quire::privilege::any;
+}();
 
 // Calls use<Format>(name) for each format of a list; `use` is a lambda with one template parameter.
 template <class Formats, class Use>

@@ -8,7 +8,8 @@
 #include <tuple>    // tuple, tuple_cat
 #include <vector>   // vector
 
-#include <quire/policy/epoch.hpp>  // epoch_section
+#include <quire/format/riscv_stage1.hpp>  // riscv::sv39
+#include <quire/policy/epoch.hpp>         // epoch_section
 
 #include "small.hpp"
 #include "support/scale.hpp"
@@ -106,7 +107,7 @@ std::string play(pair_of_tables<F>& both, std::uint64_t& dice) {
     case 0:
     case 1: {
       const output_address output{(first + (random(4) == 0 ? 1 : 0)) * stand::page};
-      const attributes wanted{.allowed = allowed, .may_write = true};
+      const attributes wanted{.allowed = allowed, .may_write = true, .from = ordinary_privilege<F>};
       const map_options options{.largest_level = level, .groups = random(2) == 0};
       const auto expected = model.map(range, output, wanted, options);
       if (!expected) return {};
@@ -185,6 +186,18 @@ QUIRE_TYPED_TEST("concurrent sessions do what exclusive sessions do", kinds) {
       REQUIRE(wrong.empty());
     }
   }
+}
+
+TEST_CASE("a concurrent map is not content with a leaf that is there for other accesses") {
+  pair_of_tables<riscv::sv39> one{0, 1};
+  const attributes kernel{.allowed = read_write, .may_write = true, .from = privilege::supervisor};
+  attributes user = kernel;
+  user.from = privilege::user;
+  auto session = one.table.concurrent(one.section);
+  auto& source = one.table.policies().tables;
+  REQUIRE(session.map(one.range(1, 1), output_address{0x8000'1000}, kernel, source));
+  CHECK(session.map(one.range(1, 1), output_address{0x8000'1000}, kernel, source));
+  CHECK(session.map(one.range(1, 1), output_address{0x8000'1000}, user, source).error().code == errc::already_mapped);
 }
 
 namespace {

@@ -620,8 +620,8 @@ quire::errc player_of<F, Stand>::attempt(session_type& session, const step& s, r
   const auto code = [](const auto& done) { return done ? errc::none : done.error().code; };
   switch (s.what) {
     case verb::map:
-      return code(
-          session.map(r, output, {.allowed = quire::read_write}, {.largest_level = s.level, .replace = s.replace}));
+      return code(session.map(r, output, {.allowed = quire::read_write, .from = ordinary_privilege<F>},
+                              {.largest_level = s.level, .replace = s.replace}));
     case verb::unmap: return code(session.unmap(r, partial_of(s)));
     case verb::discard: return code(session.discard(r, partial_of(s)));
     case verb::protect: return code(session.protect(r, quire::readable, partial_of(s), tables, report));
