@@ -21,6 +21,7 @@ struct my_format {
   static constexpr auto& output_of = archetype::output_of;
   static constexpr auto& attributes_of = archetype::attributes_of;
   static constexpr auto& payload_of = archetype::payload_of;
+  static constexpr auto& is_well_formed = archetype::is_well_formed;
   static constexpr auto& leaf = archetype::leaf;
   static constexpr auto& table = archetype::table;
   static constexpr auto& marker = archetype::marker;
