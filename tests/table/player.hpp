@@ -73,9 +73,11 @@ template <class Format>
 
 // Those that have the bare stand, too.
 using formats_with_bare_stand =
-    std::tuple<quire::riscv::sv39x4, quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.hardware_dirty = true}>,
-               quire::arm64::stage2_4k<40, quire::arm64::stage2_options{.contiguous = true}>, quire::tiny::plain,
-               quire::tiny::wide_root, quire::tiny::grouped, quire::tiny::napot, quire::tiny::dbm,
-               quire::tiny::hardware_ad, quire::tiny::signed_input, quire::tiny::cached_invalid>;
+    std::tuple<format_named<"riscv-sv39x4">, format_named<"riscv-sv39x4-svnapot">, format_named<"exercise">,
+               format_named<"arm64-4k-40-dbm">, format_named<"arm64-4k-40-contiguous">,
+               format_named<"arm64-4k-52-lpa2">, format_named<"arm64-stage1-4k-39-halves-dbm-contiguous">,
+               format_named<"amd-iommu-3">, format_named<"intel-ept-4-no-ad">, quire::tiny::plain,
+               quire::tiny::wide_root, quire::tiny::grouped, quire::tiny::napot, quire::tiny::napot_sizes,
+               quire::tiny::dbm, quire::tiny::hardware_ad, quire::tiny::signed_input, quire::tiny::cached_invalid>;
 
 }  // namespace quire_test
