@@ -25,8 +25,8 @@ enum class errc : std::uint8_t {
   busy,                   // another writer is at work on the entry: retry from the start
   not_uniform,            // the entries below do not form one leaf
   no_root,                // the table has no root (never made, or destroyed)
-  malformed,              // a foreign table says there what no table can say, or cannot be read
   stopped,                // a callback asked to stop
+  malformed,              // a foreign table says there what no table can say, or cannot be read
   beyond_identifier,      // a VMID or ASID that its register cannot hold, or the CPU does not tell apart
 };
 
@@ -50,8 +50,8 @@ enum class errc : std::uint8_t {
     case errc::busy: return "busy";
     case errc::not_uniform: return "not_uniform";
     case errc::no_root: return "no_root";
-    case errc::malformed: return "malformed";
     case errc::stopped: return "stopped";
+    case errc::malformed: return "malformed";
     case errc::beyond_identifier: return "beyond_identifier";
   }
   return "unknown";
