@@ -21,12 +21,12 @@ set(quire_core_headers
     include/quire/dirty/invalidation_sequence.hpp
     include/quire/dirty/memory_slot.hpp
     include/quire/dirty/sink.hpp
+    include/quire/format/amd_iommu.hpp
+    include/quire/format/amd_npt.hpp
     include/quire/format/arm64_descriptor.hpp
     include/quire/format/arm64_features.hpp
     include/quire/format/arm64_granule.hpp
     include/quire/format/arm64_stage1.hpp
-    include/quire/format/amd_iommu.hpp
-    include/quire/format/amd_npt.hpp
     include/quire/format/arm64_stage2.hpp
     include/quire/format/arm64_tcr.hpp
     include/quire/format/arm64_tlbi.hpp
