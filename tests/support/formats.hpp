@@ -192,7 +192,7 @@ struct chosen_among<std::tuple<Formats...>> {
 }  // namespace detail
 
 template <class Formats>
-using chosen_of = detail::chosen_among<Formats>::type;
+using chosen_of = typename detail::chosen_among<Formats>::type;
 using chosen_formats = chosen_of<all_formats>;
 
 // Whom an ordinary leaf of a format is for: everybody, where that can be said.
