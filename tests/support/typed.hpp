@@ -17,11 +17,11 @@
 
 namespace quire_test {
 
-// body_of.operator()<Format>() is the function to run.
+// body_of.operator()<Format>() is the function to run. There may be no format, where only some are compiled.
 template <class... Formats, class BodyOf>
 bool add_typed_tests(const std::string& name, const Catch::SourceLineInfo& line, const std::tuple<Formats...>*,
-                     BodyOf body_of) {
-  const auto add = [&](void (*body)(), const char* format) {
+                     [[maybe_unused]] BodyOf body_of) {
+  [[maybe_unused]] const auto add = [&](void (*body)(), const char* format) {
     const std::string full = name + ": " + format;
     static_cast<void>(
         Catch::AutoReg(Catch::makeTestInvoker(body), line, Catch::StringRef(),
