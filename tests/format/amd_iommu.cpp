@@ -118,6 +118,15 @@ TEST_CASE("AMD IOMMU: tables name the level that they lead to") {
   CHECK(three::lock(0x6000'0000'8020'3033) == 0xe000'0000'8020'3032);
 }
 
+TEST_CASE("AMD IOMMU: what a table entry takes away") {
+  // IR and IW count in every entry; what is no right of a device cannot be taken from it.
+  CHECK(three::table_rights_of(0x6000'0000'8000'1201, 1) == all_access);
+  CHECK(three::table_rights_of(0x2000'0000'8000'1201, 1) == read_execute);
+  CHECK(three::table_rights_of(0x4000'0000'8000'1401, 2) == (writable | executable));
+  CHECK(three::table_rights_of(0x8000'1401, 2) == executable);
+  CHECK(three::table_rights_of(0x6000'0000'8000'1221, 1) == all_access);  // ours
+}
+
 TEST_CASE("AMD IOMMU: the device table entry") {
   // V, TV, Mode at bit 9, HAD at bit 7, IR and IW.
   CHECK(three::device_table_entry(table_address{0x8000'1000}) == 0x6000'0000'8000'1783);

@@ -49,6 +49,13 @@ TEST_CASE("AMD nested paging: whom an entry is for cannot be said") {
   CHECK(npt::attributes_of(0x121, 0).from == privilege::any);
 }
 
+TEST_CASE("AMD nested paging: what a table entry takes away") {
+  CHECK(npt::table_rights_of(0x8000'1007, 3) == all_access);
+  CHECK(npt::table_rights_of(0x8000'1005, 3) == read_execute);          // without RW
+  CHECK(npt::table_rights_of(0x8000'0000'8000'1007, 1) == read_write);  // NX
+  CHECK(npt::table_rights_of(0x0020'0000'8000'1027, 3) == all_access);  // ours
+}
+
 TEST_CASE("AMD nested paging: every level must be a user's") {
   CHECK(npt::is_well_formed(0x8020'3005, 0));
   CHECK_FALSE(npt::is_well_formed(0x8020'3001, 0));

@@ -147,6 +147,25 @@ TEST_CASE("arm64 stage 1: tables grant everything") {
   CHECK_FALSE(process::is_writable(0x8000'1083));
 }
 
+TEST_CASE("arm64 stage 1: what a table entry takes away") {
+  // APTable[1] bit 62 (0x4000 << 48), APTable[0] 61 (0x2000), UXNTable or XNTable 60 (0x1000), PXNTable 59 (0x0800).
+  const std::uint64_t table = 0x8000'1003;
+  CHECK(process::table_rights_of(table, 1) == all_access);
+  CHECK(process::table_rights_of(0x4000'0000'0000'0000 | table, 1) == read_execute);
+  CHECK(process::table_rights_of(0x1000'0000'0000'0000 | table, 3) == read_write);
+  CHECK(process::table_rights_of(0x5000'0000'0000'0000 | table, 3) == readable);
+  CHECK(process::table_rights_of(0x0800'0000'0000'0000 | table, 1) == all_access);  // EL1 never executes what is EL0's
+  CHECK(kernel::table_rights_of(0x0800'0000'0000'0000 | table, 1) == read_write);
+  CHECK(kernel::table_rights_of(0x1000'0000'0000'0000 | table, 1) == all_access);
+  CHECK(el2::table_rights_of(0x1000'0000'0000'0000 | table, 2) == read_write);
+  CHECK(el2::table_rights_of(0x4000'0000'0000'0000 | table, 2) == read_execute);
+  CHECK(dirty_bit::table_rights_of(0x4000'0000'0000'0000 | table, 2) == read_execute);
+  // APTable[0]: whom they are for, and not which; NSTable, and the ignored bit 7 of ours: nothing.
+  CHECK(process::table_rights_of(0x2000'0000'0000'0000 | table, 1) == all_access);
+  CHECK(process::table_rights_of(0x8000'0000'0000'0000 | table, 1) == all_access);
+  CHECK(process::table_rights_of(0x8000'1083, 1) == all_access);
+}
+
 TEST_CASE("arm64 stage 1: other granules, and 52 bits") {
   using k16 = stage1<granule::k16, 47, el2_options>;
   using k64 = stage1<granule::k64, 52, stage1_options{.translates = regime::el2, .output_bits = 52}>;

@@ -123,6 +123,21 @@ TEST_CASE("EPT: tables, markers and locks") {
   CHECK(everything::eptp(table_address{0x8000'1000}) == 0x8000'1066);  // walk length 5
 }
 
+TEST_CASE("EPT: what a table entry takes away") {
+  // "EPT Translation Mechanism": R, W and X, and XU with mode-based execute control, count in every entry.
+  CHECK(ept::table_rights_of(0x8000'1007, 3) == all_access);
+  CHECK(ept::table_rights_of(0x8000'1005, 3) == read_execute);
+  CHECK(ept::table_rights_of(0x8000'1003, 1) == read_write);
+  CHECK(ept::table_rights_of(0x8000'1001, 1) == readable);
+  CHECK(execute_only::table_rights_of(0x8000'1004, 1) == executable);
+  CHECK(ept::table_rights_of(0x8000'1401, 1) == readable);          // bit 10 is ignored without the control
+  CHECK(by_mode::table_rights_of(0x8000'1401, 1) == read_execute);  // the user
+  CHECK(by_mode::table_rights_of(0x8000'1005, 1) == read_execute);  // the supervisor
+  CHECK(by_mode::table_rights_of(0x8000'1003, 1) == read_write);    // neither
+  CHECK(ept::table_rights_of(0x8000'1107, 1) == all_access);        // ours
+  CHECK(by_mode::table_rights_of(by_mode::table(table_address{0x8000'1000}, 3), 3) == all_access);
+}
+
 TEST_CASE("EPT: changes in bits") {
   CHECK(ept::write_protect(0x0010'0000'8020'3b33) == 0x0010'0000'8020'3b31);  // D stays: it is another bit
   CHECK(ept::make_clean(0x0010'0000'8020'3b33) == 0x0010'0000'8020'3933);

@@ -82,6 +82,15 @@ TEST_CASE("VT-d second stage: tables and what is neither") {
   CHECK(three::lock(0x0010'0000'8020'3503) == 0x0290'0000'8020'3500);
 }
 
+TEST_CASE("VT-d second stage: what a table entry takes away") {
+  // R and W count in every entry; what is no right of a device cannot be taken from it.
+  CHECK(three::table_rights_of(0x8000'1003, 2) == all_access);
+  CHECK(three::table_rights_of(0x8000'1001, 2) == read_execute);
+  CHECK(three::table_rights_of(0x8000'1002, 1) == (writable | executable));
+  CHECK(three::table_rights_of(0x8000'1103, 1) == all_access);  // ours
+  CHECK(no_ad::table_rights_of(no_ad::table(table_address{0x8000'1000}, 3), 3) == all_access);
+}
+
 TEST_CASE("VT-d second stage: changes in bits") {
   CHECK(three::write_protect(0x0010'0000'8020'3703) == 0x0010'0000'8020'3701);  // D stays: it is another bit
   CHECK(three::make_clean(0x0010'0000'8020'3703) == 0x0010'0000'8020'3503);

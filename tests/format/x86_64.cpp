@@ -97,6 +97,18 @@ TEST_CASE("x86-64: tables and what is neither") {
   CHECK(four::lock(0x8020'02e7) == 0x0400'0000'8020'02e6);
 }
 
+TEST_CASE("x86-64: what a table entry takes away") {
+  // "Determination of Access Rights": RW and XD count in every entry.
+  CHECK(four::table_rights_of(0x8000'1003, 3) == all_access);
+  CHECK(four::table_rights_of(0x8000'1001, 3) == read_execute);
+  CHECK(four::table_rights_of(0x8000'0000'8000'1003, 1) == read_write);
+  CHECK(four::table_rights_of(0x8000'0000'8000'1001, 1) == readable);
+  CHECK(four::table_rights_of(0x8000'1007, 2) == all_access);            // US: whom they are for, and not which
+  CHECK(four::table_rights_of(0x8000'1063, 2) == all_access);            // A and D
+  CHECK(four::table_rights_of(0x0020'0000'8000'1027, 1) == all_access);  // ours
+  CHECK(five::table_rights_of(five::table(table_address{0x8000'1000}, 4), 4) == all_access);
+}
+
 TEST_CASE("x86-64: changes in bits") {
   CHECK(four::write_protect(0x8020'0267) == 0x8020'0265);  // D stays: it is another bit
   CHECK(four::make_clean(0x8020'0267) == 0x8020'0227);

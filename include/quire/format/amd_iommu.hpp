@@ -118,6 +118,10 @@ struct iommu {
             .dirty = (entry & d) != 0,
             .software = static_cast<std::uint8_t>((entry & (sw_owner0 | sw_owner1)) >> 2)};
   }
+  // IR and IW of all entries and of the device table entry are ANDed. There is no other right to be taken away.
+  [[nodiscard]] static constexpr permissions table_rights_of(word entry, int) noexcept {
+    return executable | ((entry & ir) != 0 ? readable : no_access) | ((entry & iw) != 0 ? writable : no_access);
+  }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & oa) >> 12;
   }

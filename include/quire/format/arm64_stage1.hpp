@@ -135,6 +135,7 @@ struct stage1 : detail::descriptor<detail::stage1_layout(Granule, InputBits, Opt
   static constexpr word sh_inner = base::has_shareability ? 3U << 8 : 0;
   static constexpr word af = 1U << 10, not_global = 1U << 11;
   static constexpr word dbm = word{1} << 51, pxn = word{1} << 53, uxn = word{1} << 54;
+  static constexpr word pxn_table = word{1} << 59, uxn_table = word{1} << 60, read_only_table = word{1} << 62;
   static constexpr word no_leaf_has = word{1} << 63;
   // The execute-never bit that is the leaf's, and the one that is always set.
   static constexpr bool runs_el1 = two_privileges && Options.executes == privilege::supervisor;
@@ -162,6 +163,14 @@ struct stage1 : detail::descriptor<detail::stage1_layout(Granule, InputBits, Opt
             .software = static_cast<std::uint8_t>((entry & sw_owner) != 0),
             .from = !two_privileges || (entry & ap1) != 0 ? privilege::any : privilege::supervisor,
             .global = two_privileges && (entry & not_global) == 0};
+  }
+  // D8.4.1 on hierarchical permissions: APTable[1] takes writing away, XNTable (EL2), UXNTable or PXNTable (of those
+  // whom `executes` names) execution; nothing takes away reading. APTable[0] is no right but whom the rights are for:
+  // with it a table leaves all of them to EL1 alone, whatever `from` of a leaf below it says. (TCR_ELx.HPD would have
+  // the hardware ignore all four.)
+  [[nodiscard]] static constexpr permissions table_rights_of(word entry, int) noexcept {
+    return readable | ((entry & read_only_table) == 0 ? writable : no_access) |
+           ((entry & (runs_el1 ? pxn_table : uxn_table)) == 0 ? executable : no_access);
   }
   // Reserved: a value of SH (of cacheable memory alone), and addresses. The rest of the bits without a meaning is
   // ignored, and what is no table, block or page is taken for invalid (Tables D8-48 and D8-52).

@@ -117,6 +117,12 @@ struct ept {
                 : modes == x                    ? privilege::supervisor
                                                 : privilege::user};
   }
+  // "EPT Translation Mechanism": an access takes its right in every entry. With mode-based execute control this is the
+  // right to execute in either mode: `from` of a leaf speaks of the leaf alone.
+  [[nodiscard]] static constexpr permissions table_rights_of(word entry, int) noexcept {
+    return ((entry & r) != 0 ? readable : no_access) | ((entry & w) != 0 ? writable : no_access) |
+           ((entry & (x | xu)) != 0 ? executable : no_access);
+  }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & oa) >> 12;
   }

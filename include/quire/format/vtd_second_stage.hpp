@@ -100,6 +100,10 @@ struct second_stage {
         .dirty = (entry & d) != 0,
         .software = static_cast<std::uint8_t>(((entry & sw_owner0) != 0 ? 1 : 0) | ((entry & sw_owner1) != 0 ? 2 : 0))};
   }
+  // "Access Rights" of the second stage: R and W are wanted in every entry. There is no other right to be taken away.
+  [[nodiscard]] static constexpr permissions table_rights_of(word entry, int) noexcept {
+    return executable | ((entry & r) != 0 ? readable : no_access) | ((entry & w) != 0 ? writable : no_access);
+  }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & oa) >> 12;
   }

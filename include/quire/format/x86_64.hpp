@@ -116,6 +116,12 @@ struct long_mode_tables {
         .from = Nested || (entry & us) != 0 ? privilege::any : privilege::supervisor,
         .global = !Nested && (entry & g) != 0};
   }
+  // "Determination of Access Rights": writing takes RW, and fetching takes NX clear, in every entry. US is no right but
+  // whom the rights are for: without it a table leaves all of them to the supervisor alone, whatever `from` of a leaf
+  // below it says.
+  [[nodiscard]] static constexpr permissions table_rights_of(word entry, int) noexcept {
+    return readable | ((entry & rw) != 0 ? writable : no_access) | ((entry & nx) == 0 ? executable : no_access);
+  }
   [[nodiscard]] static constexpr std::uint64_t payload_of(word marker_entry) noexcept {
     return (marker_entry & oa) >> 12;
   }
