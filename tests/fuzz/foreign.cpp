@@ -11,20 +11,31 @@
 #include <tuple>    // tuple
 #include <vector>   // vector
 
-#include <quire/format/arm64_stage2.hpp>  // arm64::stage2_4k
-#include <quire/format/riscv_gstage.hpp>  // riscv::sv39x4
-#include <quire/format/tiny.hpp>          // tiny::plain
+#include <quire/format/amd_iommu.hpp>         // amd::iommu
+#include <quire/format/arm64_stage1.hpp>      // arm64::stage1
+#include <quire/format/arm64_stage2.hpp>      // arm64::stage2_4k
+#include <quire/format/intel_ept.hpp>         // intel::ept
+#include <quire/format/riscv_gstage.hpp>      // riscv::foreign_gstage, riscv::sv39x4
+#include <quire/format/riscv_stage1.hpp>      // riscv::sv39
+#include <quire/format/tiny.hpp>              // tiny::plain
+#include <quire/format/vtd_second_stage.hpp>  // vtd::second_stage
+#include <quire/format/x86_64.hpp>            // x86::long_mode
 
 #include "support/foreign_check.hpp"
+#include "support/formats.hpp"
 
 namespace {
 
 using namespace quire;
 
-// Mostly tiny: a small input holds a whole tree.
-using formats = std::tuple<tiny::plain, tiny::wide_root, tiny::narrow32, tiny::grouped, tiny::napot, tiny::deep,
-                           tiny::inverted_dbm, tiny::napot_ad, tiny::pages_only, riscv::sv39x4,
-                           arm64::stage2_4k<32, arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>>;
+// Half of them tiny: a small input holds a whole tree. And one of each family.
+using formats = std::tuple<
+    tiny::plain, tiny::wide_root, tiny::narrow32, tiny::grouped, tiny::napot, tiny::deep, tiny::inverted_dbm,
+    tiny::napot_ad, tiny::pages_only, riscv::foreign_gstage<riscv::sv39x4>, riscv::sv39,
+    arm64::stage2_4k<32, arm64::stage2_options{.hardware_dirty = true, .contiguous = true}>,
+    arm64::stage1<arm64::granule::k4, 39, arm64::stage1_options{.input = arm64::halves::both, .contiguous = true}>,
+    x86::long_mode<4>, intel::ept<4, intel::ept_options{.mode_based_execute = true}>, amd::iommu<3>,
+    vtd::second_stage<3>>;
 
 constexpr std::size_t header = 4;
 constexpr std::uint64_t base = 0x10000;
@@ -60,9 +71,10 @@ std::vector<std::uint8_t> seed(std::uint8_t number) {
   for (int level = F::shape.root_level; level >= 0; --level) {
     word* const entries = words.data() + (table - base) / sizeof(word);
     const std::uint64_t below = table + (level == F::shape.root_level ? root_table_bytes<F> : table_unit_bytes<F>);
-    for (int group = 0; group < 8; ++group) {
+    for (int group = 0; group <= 8; ++group) {
       const std::size_t count = std::size_t{1} << group;
-      if (const auto leaf = F::leaf(output_address{0}, {.allowed = read_write}, level, group))
+      if (const auto leaf = F::leaf(output_address{0},
+                                    {.allowed = read_write, .from = quire_test::ordinary_privilege<F>}, level, group))
         for (std::size_t i = 0; i < count && 2 * count <= F::shape.entries(level); ++i)
           entries[count + i] = static_cast<word>(*leaf + i * F::step(level, group));
     }
