@@ -100,7 +100,7 @@ class concurrent_map : commit_map<Operation, Source> {
     }
     return install(run.table, i, this->leaf_at(at, Run::level, 0));
   }
-  // Where not all entries are absent, those before the first that is not become single leaves: who has locked an entry
+  // Where not all entries are absent, those before the first that is not become smaller leaves: who has locked an entry
   // has always done something with it, or two who meet here could undo each other's locks for ever.
   template <class Run>
   constexpr errc install_group(const Run& run, std::size_t first, int group, std::size_t& last) noexcept {
@@ -111,11 +111,14 @@ class concurrent_map : commit_map<Operation, Source> {
     if (owned == 0) return errc::busy;
     last = first + owned - 1;
     const bool stale = must_retry();
-    if (owned != size) group = 0;
-    const word leaf = this->leaf_at(run.address(first), Run::level, group);
-    const word step = format::step(Run::level, group);
-    while (owned-- != 0)  // the first last: it is the lock
-      op_.store(run.table, first + owned, stale ? word{0} : static_cast<word>(leaf + owned * step));
+    for (std::size_t i = first; i <= last;) {
+      const int fitting = plan_.choice.group(Run::level, i, last);
+      const word leaf = this->leaf_at(run.address(i), Run::level, fitting);
+      const word step = format::step(Run::level, fitting);
+      for (std::size_t k = std::size_t{1} << fitting; k-- != 0;)  // the first last: it is the lock
+        op_.store(run.table, i + k, stale ? word{0} : static_cast<word>(leaf + k * step));
+      i += std::size_t{1} << fitting;
+    }
     return stale ? errc::stopped : errc::none;
   }
   // A table in place of the absent entry: filled if the range covers it and there are tables enough, else empty.
