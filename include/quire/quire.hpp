@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Everything a freestanding user needs, the lowest layer first and each concept by itself: so the list of includes that
-// a compiler puts before an error stays short. Of the formats, RISC-V's and arm64 stage 2; the others, and what computes
-// register values, are included besides.
+// a compiler puts before an error stays short. Of the formats, RISC-V's and arm64 stage 2; the others, and what
+// computes register values, are included besides.
 #pragma once
 
 #include <quire/version.hpp>                 // QUIRE_VERSION_MAJOR

@@ -69,7 +69,8 @@ struct descriptor {
   };
   static constexpr group_table groups = []() constexpr {
     group_table g;
-    for (int level = 0; level < levels && level < L.group_levels; ++level)
+    const int end = levels < L.group_levels ? levels : L.group_levels;
+    for (int level = 0; level < end; ++level)
       if (size.group_bits[level] < shape.index_bits[level]) g.bits[level] = size.group_bits[level];
     return g;
   }();

@@ -90,11 +90,11 @@ class one_of {
   [[nodiscard]] void* place() noexcept { return storage_; }
   template <std::size_t I>
   [[nodiscard]] QUIRE_INLINE alternative<I>& get() noexcept {
-    return *std::launder(static_cast<alternative<I>*>(static_cast<void*>(storage_)));
+    return *std::launder(reinterpret_cast<alternative<I>*>(storage_));
   }
   template <std::size_t I>
   [[nodiscard]] QUIRE_INLINE const alternative<I>& get() const noexcept {
-    return *std::launder(static_cast<const alternative<I>*>(static_cast<const void*>(storage_)));
+    return *std::launder(reinterpret_cast<const alternative<I>*>(storage_));
   }
 
   static constexpr std::size_t bytes = []() constexpr {
