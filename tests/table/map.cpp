@@ -189,10 +189,10 @@ TEST_CASE("map fills across the place where an entry's address is not in one pie
       const output_address output{limit - before * bytes};
       REQUIRE(s.session().map(range, output, guest));
       REQUIRE(bare.session().map(range, output, guest));
-      for (std::uint64_t page = 0; page < 8; ++page) {
-        const input_address at = range.first() + page * bytes;
-        CHECK(s.session().lookup(at)->output == output + page * bytes);
-        CHECK(bare.session().lookup(at)->output == output + page * bytes);
+      for (std::uint64_t i = 0; i < 8; ++i) {
+        const input_address at = range.first() + i * bytes;
+        CHECK(s.session().lookup(at)->output == output + i * bytes);
+        CHECK(bare.session().lookup(at)->output == output + i * bytes);
       }
     }
     CHECK(s.findings().empty());
