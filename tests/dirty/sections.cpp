@@ -182,8 +182,8 @@ struct place {
   const char* what;
   std::uint64_t where;
   friend auto operator<=>(const place& a, const place& b) noexcept {
-    const auto what = std::string_view{a.what} <=> std::string_view{b.what};
-    return what != 0 ? what : a.where <=> b.where;
+    const auto order = std::string_view{a.what} <=> std::string_view{b.what};
+    return order != 0 ? order : a.where <=> b.where;
   }
   friend bool operator==(const place&, const place&) = default;
 };
