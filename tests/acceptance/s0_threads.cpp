@@ -79,13 +79,15 @@ void write_beside_a_harvest() {
     for (std::uint64_t page = 0; page < pages; ++page) copy[page] = g.content[page].load();
     std::atomic<bool> over{false};
     std::atomic<std::uint64_t> written{0}, wrong{0};
-    meeting pause{cpus + 1}, resume{cpus + 1};
+    meeting begun{cpus + 1}, pause{cpus + 1}, resume{cpus + 1};
     std::atomic<bool> halt{false};
     std::vector<std::thread> threads;
     for (unsigned cpu = 0; cpu < cpus; ++cpu)
       threads.emplace_back([&, cpu] {
         typename guest_type::vcpu vcpu{g, cpu};
         std::uint64_t value = (std::uint64_t{cpu} + 1) << 48U, dice = cpu + 1;
+        vcpu.store(cpu, ++value);
+        begun.arrive();  // few rounds may be over before a thread has run at all
         while (!over.load(std::memory_order_relaxed)) {
           dice = dice * 6364136223846793005U + 1442695040888963407U;
           vcpu.store((dice >> 33U) % pages, ++value);
@@ -113,6 +115,7 @@ void write_beside_a_harvest() {
       for (std::uint64_t page = 0; page < pages; ++page)
         if (copy[page] != g.content[page].load(std::memory_order_relaxed) && (g.words[0] >> page & 1U) == 0) ++lost;
     };
+    begun.arrive();
     for (std::uint64_t round = 0; round < rounds / 2; ++round) {
       harvest();
       if (round % 1024 != 1023) continue;

@@ -185,7 +185,6 @@ struct place {
     const auto order = std::string_view{a.what} <=> std::string_view{b.what};
     return order != 0 ? order : a.where <=> b.where;
   }
-  friend bool operator==(const place&, const place&) = default;
 };
 // Who wrote what that another CPU can see, as the policies tell.
 struct write_log {

@@ -107,7 +107,7 @@ class table_world {
     cache_type* stock;
     [[nodiscard]] bool reserve(std::size_t n) noexcept { return stock->reserve(n); }
     quire::result<table_address> take(quire::table_contents contents) noexcept { return stock->take(contents); }
-    void give_back(table_address table) noexcept { stock->give_back(table); }
+    void give_back(table_address gone) noexcept { stock->give_back(gone); }
     quire::result<table_address> take_root(std::uint64_t) noexcept { return quire::errc::no_memory; }
     void give_back_root(table_address, std::uint64_t) noexcept {}
   };
