@@ -87,5 +87,5 @@ void play_format(const player_factory& format, std::uint64_t operations) {
 
 QUIRE_TYPED_TEST("random operations", chosen_formats) {
   const player_factory& format = player_for<Format>();
-  play_format(format, scaled(format.real ? 30'000 : 400'000));
+  play_format(format, scaled(format.real ? 10'000 : 400'000));
 }
