@@ -15,7 +15,7 @@
 namespace {
 
 using namespace quire;
-using quire_test::all_formats;
+using quire_test::chosen_formats;
 using quire_test::ordinary_privilege;
 
 struct failure {
@@ -490,7 +490,7 @@ failure relax_adds_these_rights() {
 // One test case a property, every format in it.
 #define QUIRE_CONTRACT_TEST(property)                                                                                 \
   TEST_CASE("every format: " #property) {                                                                             \
-    quire_test::for_each_format<all_formats>([]<class F>(const char* name) {                                          \
+    quire_test::for_each_format<chosen_formats>([]<class F>(const char* name) {                                       \
       const failure found = property<F>();                                                                            \
       INFO(name << ", level " << found.level << ", group " << found.group << ", entry " << std::hex << found.entry);  \
       INFO("rights " << int{found.wanted.allowed.bits} << ", may_write " << found.wanted.may_write << ", memory "     \
