@@ -53,4 +53,12 @@ struct geometry {
   }
 };
 
+// Tables of one size on every level; a format whose root is wider or narrower changes index_bits[root_level].
+template <int Levels>
+[[nodiscard]] constexpr geometry<Levels> uniform_geometry(int page_bits, int index_bits) noexcept {
+  geometry<Levels> shape{.page_bits = page_bits, .index_bits = {}};
+  for (int level = 0; level < Levels; ++level) shape.index_bits[level] = index_bits;
+  return shape;
+}
+
 }  // namespace quire

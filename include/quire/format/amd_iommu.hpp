@@ -47,8 +47,8 @@ struct iommu {
  public:
   using word = std::uint64_t;
   static constexpr geometry<Levels> shape = []() constexpr {
-    geometry<Levels> g{.page_bits = 12, .index_bits = {}};
-    for (int level = 0; level < Levels; ++level) g.index_bits[level] = level < 5 ? 9 : 7;
+    auto g = uniform_geometry<Levels>(12, 9);
+    if (Levels == 6) g.index_bits[Levels - 1] = 7;
     return g;
   }();
   static constexpr int table_shift = 12;

@@ -37,11 +37,7 @@ struct ept {
   static_assert(Levels == 4 || Levels == 5, "4 levels translate 48 bits, 5 levels 57");
 
   using word = std::uint64_t;
-  static constexpr geometry<Levels> shape = []() constexpr {
-    geometry<Levels> g{.page_bits = 12, .index_bits = {}};
-    for (int level = 0; level < Levels; ++level) g.index_bits[level] = 9;
-    return g;
-  }();
+  static constexpr geometry<Levels> shape = uniform_geometry<Levels>(12, 9);
   static constexpr int table_shift = 12;
   static constexpr format_facts facts{
       .sets_accessed = Options.accessed_dirty,

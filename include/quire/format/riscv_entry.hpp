@@ -56,8 +56,7 @@ struct entry_layout {
   static constexpr unsigned most_software = (1U << software_bits) - 1;
 
   [[nodiscard]] static constexpr geometry<Levels> shape_with(int more_root_bits) noexcept {
-    geometry<Levels> shape{.page_bits = 12, .index_bits = {}};
-    for (int level = 0; level < Levels; ++level) shape.index_bits[level] = narrow ? 10 : 9;
+    auto shape = uniform_geometry<Levels>(12, narrow ? 10 : 9);
     shape.index_bits[Levels - 1] += more_root_bits;
     return shape;
   }

@@ -34,11 +34,7 @@ struct second_stage {
   static_assert(Levels >= 3 && Levels <= 5, "3 levels translate 39 bits, 4 levels 48, 5 levels 57");
 
   using word = std::uint64_t;
-  static constexpr geometry<Levels> shape = []() constexpr {
-    geometry<Levels> g{.page_bits = 12, .index_bits = {}};
-    for (int level = 0; level < Levels; ++level) g.index_bits[level] = 9;
-    return g;
-  }();
+  static constexpr geometry<Levels> shape = uniform_geometry<Levels>(12, 9);
   static constexpr int table_shift = 12;
   // The AW field of a context entry or a PASID table entry.
   static constexpr unsigned address_width = Levels - 2;

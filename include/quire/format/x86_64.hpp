@@ -50,11 +50,7 @@ struct long_mode_tables {
                 "each memory type needs an entry of the PAT for itself");
 
   using word = std::uint64_t;
-  static constexpr geometry<Levels> shape = []() constexpr {
-    geometry<Levels> g{.page_bits = 12, .index_bits = {}};
-    for (int level = 0; level < Levels; ++level) g.index_bits[level] = 9;
-    return g;
-  }();
+  static constexpr geometry<Levels> shape = uniform_geometry<Levels>(12, 9);
   static constexpr int table_shift = 12;
   static constexpr format_facts facts{
       .sets_accessed = true,

@@ -99,6 +99,7 @@ constexpr result<foreign_mapping> foreign_lookup(Memory&& memory, table_address 
   if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
   detail::foreign_answer<Format, std::remove_reference_t<OnFinding>> receiver{
       on_finding, error{errc::not_mapped, -1, address.value}};
+  // The receiver stops the walk where it has the answer; what else could end it was asked above.
   static_cast<void>(detail::foreign_walk<Format>(memory, root, page_of<Format>(address), bounds, receiver));
   return receiver.answer;
 }

@@ -66,6 +66,7 @@ class page_table {
     QUIRE_EXPECTS((old & open) != 0);
     const auto root = policies_.tables.take(table_contents::zeroed);
     QUIRE_EXPECTS(root.has_value());  // reserved by the caller
+    // Relaxed: nobody reaches the root before it is stored below.
     policies_.memory.template store<word>(*root, 0, Format::table(table_address{old - open}, Format::shape.root_level),
                                           order::relaxed);
     policies_.maintenance.table_filled(*root, root_table_bytes<Format>);
