@@ -306,6 +306,27 @@ TEST_CASE("a group of equal entries is torn where one differs") {
              {foreign_defect::torn_group, 0, input_address{0x80}, made.table(1), 2, page<napot>(6, 0, 1)}, 1);
 }
 
+// What an entry maps is a matter of its own group, wherever the walk began: the second walk never sees the torn one.
+TEST_CASE("a whole group inside of a torn one is mapped") {
+  using iommu = amd::iommu<3>;
+  const auto pages = [](int group) { return *iommu::leaf(output_address{0}, {.allowed = readable}, 0, group); };
+  hand_made<iommu> made{2};
+  made.put(made.root(), 0, iommu::table(made.table(0), 2));
+  made.put(made.table(0), 0, iommu::table(made.table(1), 1));
+  for (std::size_t i = 0; i < 16; ++i) made.put(made.table(1), i, pages(i / 4 == 1 ? 2 : 4));
+
+  const foreign_finding torn{foreign_defect::torn_group, 0, input_address{0}, made.table(1), 0, pages(4)};
+  const foreign_story told = made.walked();
+  check_only(told, torn, 1);
+  auto dump = made.dump();
+  const auto range = input_range::sized(input_address{0x4000}, 0x4000);
+  const foreign_story part = quire_test::walk_foreign<iommu>(dump, made.root(), range);
+  CHECK(part.findings.empty());
+  REQUIRE(part.mappings.size() == 1);
+  CHECK(part.mappings[0] == told.mappings[0]);
+  CHECK(foreign_lookup<iommu>(dump, made.root(), input_address{0x7123}).value() == told.mappings[0]);
+}
+
 TEST_CASE("what reaches beyond the last output is told") {
   hand_made<gstage> made{1};
   made.put(made.root(), 0, page<gstage>(0x4'0000, 2));  // the second gigabyte

@@ -14,7 +14,7 @@ enum class foreign_defect : std::uint8_t {
   malformed,      // valid to the hardware, and faults because of its form (Format::is_well_formed)
   misplaced,      // a leaf or a table at a level that holds none, and one at another level
   cycle,          // a table entry that leads into a table on the way to itself
-  torn_group,     // a leaf of a group whose entries do not agree, or are not all there; told once for a group
+  torn_group,     // a leaf of a group whose entries do not agree, or are not all there; told once for neighbours
   beyond_output,  // a leaf or a table that reaches beyond the last output address
   out_of_budget,  // the walk ends before this entry
 };

@@ -54,9 +54,9 @@ class foreign_visitor {
     table_address table{};
     permissions rights = all_access;  // what the entries above it leave
     bool begun = false;
-    bool in_hole = false;        // the last entry was unreadable
-    std::size_t first = 0;       // the first entry that is wanted
-    std::size_t torn_until = 0;  // entries before this one may be of a group that was told to be torn
+    bool in_hole = false;   // the last entry was unreadable
+    std::size_t first = 0;  // the first entry that is wanted
+    entry_span torn{1, 0};  // the last group that was told to be torn
   };
 
  public:
@@ -180,7 +180,7 @@ class foreign_visitor {
     place& here = way_[level];
     const std::size_t at = i;
     const entry_span group = group_span<Format>(entry, level, at);
-    if (group.first != group.last && at < here.torn_until) return true;
+    if (group.first == here.torn.first && group.last == here.torn.last) return true;
     foreign_mapping found{mapping_of<Format>(entry, level, run.address(at)), no_access};
     const word head = entry;
     if (group.first != group.last) {
@@ -201,7 +201,7 @@ class foreign_visitor {
         found.attrs.dirty = found.attrs.dirty || (Format::facts.has_dirty && Format::is_dirty(other));
       }
       if (!whole) {
-        here.torn_until = group.last + 1;
+        here.torn = group;
         return tell(foreign_defect::torn_group, run, at, head);
       }
     }
