@@ -88,13 +88,14 @@ class one_of {
     }
   }
   [[nodiscard]] void* place() noexcept { return storage_; }
+  [[nodiscard]] const void* place() const noexcept { return storage_; }
   template <std::size_t I>
   [[nodiscard]] QUIRE_INLINE alternative<I>& get() noexcept {
-    return *std::launder(reinterpret_cast<alternative<I>*>(storage_));
+    return *std::launder(static_cast<alternative<I>*>(place()));
   }
   template <std::size_t I>
   [[nodiscard]] QUIRE_INLINE const alternative<I>& get() const noexcept {
-    return *std::launder(reinterpret_cast<const alternative<I>*>(storage_));
+    return *std::launder(static_cast<const alternative<I>*>(place()));
   }
 
   static constexpr std::size_t bytes = []() constexpr {
