@@ -41,17 +41,17 @@ if(QUIRE_TEST_FORMATS)
 endif()
 
 # quire_add_test(NAME [SOURCES...] [THREADS] [FLAGS ...] [DEFINITIONS ...] [LIBRARIES ...]
-#                [TIMEOUT SECONDS] [FOR_EACH_FORMAT SOURCE])
+#                [TIMEOUT SECONDS] [FOR_EACH_FORMAT TEMPLATE] [PRECOMPILE HEADER])
 #
 # One executable. Its test cases become the tests "<directory>.NAME/<test case>".
 #   SOURCES    default: NAME.cpp
-#   FOR_EACH_FORMAT   compiled once for each format of the suite, with QUIRE_TEST_FORMAT its name
+#   FOR_EACH_FORMAT   a template of a source, made once for each format of the suite with @format@ its name
 #   THREADS    worth running under the thread sanitizer; these are the tests with label `threads`
-#   FLAGS      compiled with these as well, and without the shared precompiled header. For a heavy
-#              test that is hopeless at the -O1 of some presets: FLAGS -O2
+#   FLAGS      compiled with these as well, and without the shared precompiled header
+#   PRECOMPILE a header that most of the sources include, where it is worth it
 #   TIMEOUT    of one test case; default 300
 function(quire_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "TIMEOUT;FOR_EACH_FORMAT" "FLAGS;DEFINITIONS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "TIMEOUT;FOR_EACH_FORMAT;PRECOMPILE" "FLAGS;DEFINITIONS;LIBRARIES")
   set(sources ${arg_UNPARSED_ARGUMENTS})
   if(NOT sources)
     set(sources ${name}.cpp)
@@ -64,7 +64,7 @@ function(quire_add_test name)
     set(group threads)
   endif()
 
-  foreach(source IN LISTS sources arg_FOR_EACH_FORMAT)
+  foreach(source IN LISTS sources)
     cmake_path(ABSOLUTE_PATH source)
     set_property(GLOBAL APPEND PROPERTY quire_listed_tests ${source})
   endforeach()
@@ -77,22 +77,19 @@ function(quire_add_test name)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE quire_test_base quire_test_main ${arg_LIBRARIES})
   quire_strict(${target})
-  if(arg_FLAGS OR arg_DEFINITIONS)
-    target_compile_options(${target} PRIVATE ${arg_FLAGS})
-    target_compile_definitions(${target} PRIVATE ${arg_DEFINITIONS})
-  else()
-    target_precompile_headers(${target} REUSE_FROM quire_test_main)
-  endif()
-
   if(arg_FOR_EACH_FORMAT)
     foreach(format IN LISTS quire_test_formats)
-      add_library(${target}_${format} OBJECT ${arg_FOR_EACH_FORMAT})
-      target_link_libraries(${target}_${format} PRIVATE quire_test_base)
-      target_compile_options(${target}_${format} PRIVATE ${arg_FLAGS})
-      target_compile_definitions(${target}_${format} PRIVATE "QUIRE_TEST_FORMAT=\"${format}\"")
-      quire_strict(${target}_${format})
-      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${format}>)
+      set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}/${format}.cpp)
+      configure_file(${arg_FOR_EACH_FORMAT} ${source} @ONLY)
+      target_sources(${target} PRIVATE ${source})
     endforeach()
+  endif()
+  target_compile_options(${target} PRIVATE ${arg_FLAGS})
+  target_compile_definitions(${target} PRIVATE ${arg_DEFINITIONS})
+  if(arg_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE ${arg_PRECOMPILE})
+  elseif(NOT arg_FLAGS AND NOT arg_DEFINITIONS)
+    target_precompile_headers(${target} REUSE_FROM quire_test_main)
   endif()
 
   # Discovery would let an executable without test cases pass in silence.

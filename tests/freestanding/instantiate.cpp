@@ -287,13 +287,14 @@ using supervisor = riscv::stage1<3, riscv::extensions{.svadu = true, .svnapot = 
            log_everything(without.table, without.section, words, input_address{first}, pages);                 \
   }
 
+// All calls for a word of 64 and of 32 bits and for groups; which helper functions a compiler calls depends on that, not
+// on the architecture that the tables are for.
 extern "C" {
 QUIRE_KERNEL_CALLS(quire_sv39x4, riscv::sv39x4)
-QUIRE_KERNEL_CALLS(quire_sv48x4, riscv::sv48x4)
 QUIRE_KERNEL_CALLS(quire_sv32x4, riscv::sv32x4)
-QUIRE_KERNEL_CALLS(quire_sv39, supervisor)
 QUIRE_KERNEL_CALLS(quire_arm64, arm)
-QUIRE_KERNEL_CALLS(quire_ept, intel::ept<4>)
+QUIRE_DEVICE_CALLS(quire_sv39, supervisor)
+QUIRE_DEVICE_CALLS(quire_ept, intel::ept<4>)
 QUIRE_DEVICE_CALLS(quire_amd_iommu, amd::iommu<6>)
 
 std::uint64_t quire_choose(void* pages, int levels, std::uint64_t address);

@@ -61,7 +61,7 @@ struct player_factory {
   std::unique_ptr<player> (*make)(stand_kind, const player_options&);
 };
 
-// The players that are linked in, by name: one_player.cpp is compiled once for each of chosen_formats and adds its own.
+// The players that are linked in, by name: one_player.cpp.in is made once for each of chosen_formats and adds its own.
 [[nodiscard]] inline std::map<std::string, player_factory>& all_players() {
   static std::map<std::string, player_factory> players;
   return players;
