@@ -47,7 +47,8 @@ endif()
 #   SOURCES    default: NAME.cpp
 #   FOR_EACH_FORMAT   a template of a source, made once for each format of the suite with @format@ its name
 #   THREADS    worth running under the thread sanitizer; these are the tests with label `threads`
-#   FLAGS      compiled with these as well, and without the shared precompiled header
+#   FLAGS      compiled with these as well, and without the shared precompiled header. -Og where compiling takes longer
+#              than running
 #   PRECOMPILE a header that most of the sources include, where it is worth it
 #   TIMEOUT    of one test case; default 300
 function(quire_add_test name)
