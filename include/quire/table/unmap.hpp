@@ -17,11 +17,6 @@ struct unmap_result {
   bool accessed = false;
   bool dirty = false;
   input_range covered;
-
-  constexpr void cover(input_address first, input_address last) noexcept {
-    covered = input_range::closed(first < covered.first() ? first : covered.first(),
-                                  covered.last() < last ? last : covered.last());
-  }
 };
 
 // One leaf entry that unmap took away. Of a group every entry is as accessed and dirty as the whole.
@@ -38,6 +33,33 @@ concept removal_report =
     std::is_null_pointer_v<std::remove_cvref_t<R>> || requires(R& report, const removed_leaf& leaf) { report(leaf); };
 
 namespace detail {
+
+// Leaves of one table that were taken away, gathered where a loop has them in registers.
+struct taken_leaves {
+  std::size_t first = 0;
+  std::size_t last = 0;
+  std::size_t entries = 0;
+  bool accessed = false;
+  bool dirty = false;
+
+  // In ascending order.
+  QUIRE_INLINE constexpr void add(entry_span span, bool was_accessed, bool was_dirty) noexcept {
+    if (entries == 0) first = span.first;
+    last = span.last;
+    entries += span.last - span.first + 1;
+    accessed = accessed || was_accessed;
+    dirty = dirty || was_dirty;
+  }
+  // `from`, `to`: the first byte of entry `first` and the last of entry `last`. Requires: entries != 0.
+  constexpr void add_to(unmap_result& found, input_address from, input_address to) const noexcept {
+    found.entries += entries;
+    found.accessed = found.accessed || accessed;
+    found.dirty = found.dirty || dirty;
+    const input_range& covered = found.covered;
+    found.covered =
+        input_range::closed(from < covered.first() ? from : covered.first(), covered.last() < to ? to : covered.last());
+  }
+};
 
 // Takes a table entry away, and its table out of the tree, where the range covers all that it translates.
 template <class Operation, class Position>
@@ -63,15 +85,6 @@ class unmap_leaves {
       : op_(op), range_(range), report_(report), found{.covered = range} {}
 
  private:
-  // What one call of leaves() took away: told to the operation in one piece.
-  struct taken_leaves {
-    std::size_t first = 0;
-    std::size_t last = 0;
-    std::size_t entries = 0;
-    bool accessed = false;
-    bool dirty = false;
-  };
-
   Operation& op_;
   input_range range_;
   Report& report_;
@@ -129,11 +142,7 @@ class unmap_leaves {
       if (k == span.last) break;
       entry = memory.template load<word>(run.table, k + 1, order::relaxed);
     }
-    if (taken.entries == 0) taken.first = i;
-    taken.last = span.last;
-    taken.entries += span.last - i + 1;
-    taken.accessed = taken.accessed || accessed;
-    taken.dirty = taken.dirty || dirty;
+    taken.add({i, span.last}, accessed, dirty);
     if constexpr (reports_each) report(run, i, span.last, entry, accessed, dirty);
     return span.last;
   }
@@ -151,10 +160,7 @@ class unmap_leaves {
   template <class Run>
   constexpr void note(const Run& run, const taken_leaves& taken) noexcept {
     const input_address first = run.address(taken.first), last = run.address(taken.last + 1) - 1;
-    found.entries += taken.entries;
-    found.accessed = found.accessed || taken.accessed;
-    found.dirty = found.dirty || taken.dirty;
-    found.cover(first, last);
+    taken.add_to(found, first, last);
     op_.changed(first, last, Run::level, invalidation_reason::removed);
   }
 };

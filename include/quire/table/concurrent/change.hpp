@@ -62,35 +62,38 @@ class concurrent_change {
   }
 
  private:
-  // Nearly all of the work: no tables, no groups, and little is asked for each entry.
+  // Nearly all of the work: no tables, no groups, and little is asked for each entry. What the loop needs is copied:
+  // stores to entries cannot change it.
   template <class Run>
-  constexpr run_stop<word> pages(const Run& run) noexcept {
-    const entry_change<word> change = change_;  // a copy: stores to entries cannot change it
+  constexpr run_stop<word> pages(Run run) noexcept {
+    const entry_change<word> change = change_;
     memory_in_loop<decltype(op_.policies.memory)> memory = op_.policies.memory;
     auto entries = pages_.of(run);
+    std::size_t i = 0;
     word entry = 0, after = 0;
     const auto read = [&] {
-      entry = memory.template load<word>(run.table, entries.index(), order::acquire);
+      i = entries.index();
+      entry = memory.template load<word>(run.table, i, order::acquire);
       after = change(entry);  // of what is no leaf it changes nothing
     };
     for (;; entries.next()) {
       if (!entries.more()) return run_stop<word>::done();
       read();
       if (after != entry) break;
-      if (!passes<0>(entry)) return run_stop<word>::retry(entries.index());
+      if (!passes<0>(entry)) return run_stop<word>::retry(i);
     }
-    const std::size_t first = entries.index();
+    const std::size_t first = i;
     if (why_ == invalidation_reason::reduced) op_.reduces();
     for (std::size_t last = first;;) {
       if (after != entry) [[likely]] {
-        if (!exchange(run, memory, entries.index(), entry, after)) {
+        if (!exchange(run, memory, i, entry, after)) {
           after = change(entry);
           continue;
         }
-        last = entries.index();
+        last = i;
       } else if (!passes<0>(entry)) {
         announce(run, first, last);
-        return run_stop<word>::retry(entries.index());
+        return run_stop<word>::retry(i);
       }
       entries.next();
       if (!entries.more()) {

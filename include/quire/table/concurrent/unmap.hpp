@@ -41,6 +41,31 @@ class concurrent_unmap {
       begin = group_span<format>(memory.template load<word>(run.table, begin, order::acquire), Run::level, begin).first;
       end = group_span<format>(memory.template load<word>(run.table, end, order::acquire), Run::level, end).last;
     }
+    taken_leaves taken;
+    const auto stop = lock_leaves(run, begin, end, taken);
+    note<Run::level>(taken, run.address(0));
+    return stop;
+  }
+
+  // A table whose every translation is in the range is unlinked, with all below it.
+  template <class Position>
+  constexpr errc table_pre(const Position& at) noexcept {
+    const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
+    if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
+    word entry = at.entry;
+    if (!op_.lock(at.table, at.index, entry)) return errc::busy;
+    const table_address table = format::table_of(at.entry, Position::level);
+    freeze<Position::level - 1>(table, at.address);
+    unlink<Position::level - 1>(op_.invalidate_now(at.address, last, -1, false), table);
+    op_.store(at.table, at.index, word{0});
+    return errc::none;
+  }
+
+ private:
+  template <class Run>
+  constexpr run_stop<word> lock_leaves(const Run& run, std::size_t begin, std::size_t end,
+                                       taken_leaves& taken) noexcept {
+    auto& memory = op_.policies.memory;
     std::size_t base = begin;
     std::uint64_t mine = 0;  // bit b: entry base + b is locked by this operation
     for (std::size_t i = begin; i <= end;) {
@@ -60,46 +85,27 @@ class concurrent_unmap {
         if (memory.template compare_exchange<word>(run.table, i, entry, word{0}, order::acq_rel)) ++i;
       } else {
         const entry_span span = group_span<format>(entry, Run::level, i);
-        if (span.first != span.last) {
-          if (span.first < i || span.last - base >= 64) {
-            clear(run, base, mine);
-            base = i = span.first;
-          }
-          if (!lock_group<Run::level>(op_, run.table, span)) continue;
-        } else if (!op_.lock(run.table, i, entry)) continue;
+        if (span.first < i || span.last - base >= 64) {
+          clear(run, base, mine);
+          base = i = span.first;
+        }
+        if (!take<Run::level>(run.table, span, entry, run.address(span.first), taken)) continue;
         for (; i <= span.last; ++i) mine |= std::uint64_t{1} << (i - base);
-        take<Run::level>(run.table, span, run.address(span.first));
       }
     }
     clear(run, base, mine);
     return run_stop<word>::done();
   }
-
-  // A table whose every translation is in the range is unlinked, with all below it.
-  template <class Position>
-  constexpr errc table_pre(const Position& at) noexcept {
-    const input_address last = at.address + (format::shape.leaf_bytes(Position::level) - 1);
-    if (!(range_.first() <= at.address && last <= range_.last())) return errc::none;
-    word entry = at.entry;
-    if (!op_.lock(at.table, at.index, entry)) return errc::busy;
-    const table_address table = format::table_of(at.entry, Position::level);
-    freeze<Position::level - 1>(table, at.address);
-    unlink<Position::level - 1>(op_.invalidate_now(at.address, last, -1, false), table);
-    op_.store(at.table, at.index, word{0});
-    return errc::none;
-  }
-
- private:
   // Locks every entry of a table that this operation has cut off, and of those below it, and says what was there.
   // Waits for the owners of entries in it: they wait for nothing that this operation has.
   template <int Level>
   constexpr void freeze(table_address table, input_address base) noexcept {
     auto& memory = op_.policies.memory;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
+    taken_leaves taken;
     for (std::size_t i = 0; i < format::shape.entries(Level);) {
       word entry = memory.template load<word>(table, i, order::acquire);
       const entry_kind kind = format::kind_of(entry, Level);
-      const input_address at = base + i * bytes;
       if (kind == entry_kind::locked) {
         section_.pause();
       } else if (kind == entry_kind::absent || kind == entry_kind::marker) {
@@ -107,14 +113,13 @@ class concurrent_unmap {
         if (memory.template compare_exchange<word>(table, i, entry, format::locked, order::acq_rel)) ++i;
       } else if (kind == entry_kind::leaf) {
         const entry_span span = group_span<format>(entry, Level, i);
-        if (span.first != span.last ? !lock_group<Level>(op_, table, span) : !op_.lock(table, i, entry)) continue;
-        take<Level>(table, span, at);
-        i = span.last + 1;
+        if (take<Level>(table, span, entry, base + i * bytes, taken)) i = span.last + 1;
       } else if (op_.lock(table, i, entry)) {
-        if constexpr (Level > 0) freeze<Level - 1>(format::table_of(entry, Level), at);
+        if constexpr (Level > 0) freeze<Level - 1>(format::table_of(entry, Level), base + i * bytes);
         ++i;
       }
     }
+    note<Level>(taken, base);
   }
   // Puts a frozen table, and those below it, on the list of those to be retired.
   template <int Level>
@@ -129,28 +134,42 @@ class concurrent_unmap {
     }
     op_.unlinked(done, table);
   }
-  // Notes the locked leaf of entries `span`.
+  // Locks the leaf of entries `span`, which begins at `address` and read as `seen`. False: it is no longer that.
   template <int Level>
-  constexpr void take(table_address table, entry_span span, input_address address) noexcept {
+  QUIRE_INLINE constexpr bool take(table_address table, entry_span span, word& seen, input_address address,
+                                   taken_leaves& taken) noexcept {
     bool accessed = false, dirty = false;
-    for (std::size_t k = span.first; k <= span.last; ++k) {
-      const word was = op_.owned(table, k);
-      accessed = accessed || format::is_accessed(was);
-      dirty = dirty || (format::facts.has_dirty && format::is_dirty(was));
+    if (span.first == span.last) {
+      if (!op_.lock(table, span.first, seen)) return false;
+      accessed = format::is_accessed(seen);
+      dirty = format::facts.has_dirty && format::is_dirty(seen);
+    } else {
+      if (!lock_group<Level>(op_, table, span)) return false;
+      for (std::size_t k = span.first; k <= span.last; ++k) {
+        const word was = op_.owned(table, k);
+        accessed = accessed || format::is_accessed(was);
+        dirty = dirty || (format::facts.has_dirty && format::is_dirty(was));
+      }
     }
-    found.entries += span.last - span.first + 1;
-    found.accessed = found.accessed || accessed;
-    found.dirty = found.dirty || dirty;
+    taken.add(span, accessed, dirty);
+    if constexpr (reports_each) report<Level>(op_.owned(table, span.first), span, address, accessed, dirty);
+    return true;
+  }
+  template <int Level>
+  constexpr void report(word was, entry_span span, input_address address, bool accessed, bool dirty) noexcept {
+    attributes attrs = format::attributes_of(was, Level);
+    attrs.accessed = accessed;
+    attrs.dirty = dirty;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
-    found.cover(address, address + ((span.last - span.first + 1) * bytes - 1));
-    if constexpr (reports_each) {
-      const word was = op_.owned(table, span.first);
-      attributes attrs = format::attributes_of(was, Level);
-      attrs.accessed = accessed;
-      attrs.dirty = dirty;
-      for (std::size_t k = 0; k <= span.last - span.first; ++k)
-        report_(removed_leaf{address + k * bytes, format::output_of(was, Level) + k * bytes, bytes, attrs});
-    }
+    for (std::size_t k = 0; k <= span.last - span.first; ++k)
+      report_(removed_leaf{address + k * bytes, format::output_of(was, Level) + k * bytes, bytes, attrs});
+  }
+  // `base`: what entry 0 translates.
+  template <int Level>
+  constexpr void note(const taken_leaves& taken, input_address base) noexcept {
+    if (taken.entries == 0) return;
+    const std::uint64_t bytes = format::shape.leaf_bytes(Level);
+    taken.add_to(found, base + taken.first * bytes, base + ((taken.last + 1) * bytes - 1));
   }
   // Ends what leaves() began: forgotten by every cache, then absent, the first entry of a group last.
   template <class Run>
