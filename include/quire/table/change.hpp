@@ -161,9 +161,14 @@ constexpr error find_misfit(Operation& op, input_range range,
 }
 
 // Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
-// last): whether any page of a leaf is. of(run): the entries of a run of pages, one after the other.
+// last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of pages
+// that are, one after the other.
 struct every_page {
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
+  template <class Run>
+  [[nodiscard]] constexpr bool all(const Run&) const noexcept {
+    return true;
+  }
 
   struct entries {
     std::size_t i;
@@ -193,6 +198,11 @@ struct masked_pages {
   [[nodiscard]] constexpr bool any(input_address first, input_address last) const noexcept {
     const input_address at = first < base ? base : first;
     return from(at, ((last - at) >> Format::shape.page_bits) + 1) != 0;
+  }
+  template <class Run>
+  [[nodiscard]] constexpr bool all(const Run& run) const noexcept {
+    const std::uint64_t pages = run.last - run.first + 1;
+    return pages <= 64 && from(run.address(run.first), pages) == ~std::uint64_t{0} >> (64 - pages);
   }
 
   struct entries {

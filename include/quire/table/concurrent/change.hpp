@@ -29,7 +29,8 @@ class concurrent_change {
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     if constexpr (Run::level == 0 && !has_groups<format>) {
-      return pages(run);
+      if (pages_.all(run)) return pages(run, every_page{}.of(run));
+      return pages(run, pages_.of(run));
     } else {
       for (std::size_t i = run.first; i <= run.last; ++i) {
         word entry = op_.policies.memory.template load<word>(run.table, i, order::acquire);
@@ -64,11 +65,10 @@ class concurrent_change {
  private:
   // Nearly all of the work: no tables, no groups, and little is asked for each entry. What the loop needs is copied:
   // stores to entries cannot change it.
-  template <class Run>
-  constexpr run_stop<word> pages(Run run) noexcept {
+  template <class Run, class Entries>
+  constexpr run_stop<word> pages(Run run, Entries entries) noexcept {
     const entry_change<word> change = change_;
     memory_in_loop<decltype(op_.policies.memory)> memory = op_.policies.memory;
-    auto entries = pages_.of(run);
     std::size_t i = 0;
     word entry = 0, after = 0;
     const auto read = [&] {
