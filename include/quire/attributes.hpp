@@ -2,6 +2,7 @@
 // What a leaf says besides where it leads, independent of any format's bits.
 #pragma once
 
+#include <bit>      // bit_cast
 #include <cstdint>  // uint8_t
 
 namespace quire {
@@ -60,5 +61,13 @@ struct attributes {
 
   friend constexpr bool operator==(const attributes&, const attributes&) noexcept = default;
 };
+
+// Whether anything is wanted that most leaves have not: owner's bits, one privilege, every address space. One test, as
+// it is asked for every leaf.
+[[nodiscard]] constexpr bool is_special(const attributes& wanted) noexcept {
+  constexpr auto any = std::bit_cast<std::uint64_t>(
+      attributes{.accessed = false, .software = 0xff, .from = privilege{0xff}, .global = true});
+  return (std::bit_cast<std::uint64_t>(wanted) & any) != 0;
+}
 
 }  // namespace quire

@@ -151,10 +151,11 @@ struct stage2 : detail::descriptor<detail::stage2_layout(Granule, IpaBits, Optio
     if (group < 0 || group > 31 || ((base::group_sizes(level) >> group) & 1U) == 0) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
-    if (wanted.software > 1) return errc::unsupported_attribute;
-    if ((wanted.from != privilege::any && !(Options.execute_by_privilege && wanted.allowed.contains(executable))) ||
-        wanted.global)
-      return errc::unsupported_attribute;
+    if (is_special(wanted)) {
+      if (wanted.software > 1 || wanted.global) return errc::unsupported_attribute;
+      if (wanted.from != privilege::any && !(Options.execute_by_privilege && wanted.allowed.contains(executable)))
+        return errc::unsupported_attribute;
+    }
     if (wanted.memory == memory_type::device && wanted.allowed.contains(executable)) return errc::unsupported_attribute;
     if (wanted.dirty && !(has_dirty && wanted.allowed.contains(writable))) return errc::unsupported_attribute;
     return word{base::field_of(output.value) | valid | (level == 0 ? type : 0) | mem_attr_of(wanted.memory) | sh_inner |
