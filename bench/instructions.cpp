@@ -7,34 +7,36 @@
 
 #include <valgrind/callgrind.h>  // CALLGRIND_START_INSTRUMENTATION
 
-#include "workloads.hpp"
+#include "rows.hpp"
 
 namespace {
 
 // The text is made before the count starts; the dump comes before the stop, which forgets the count.
-struct callgrind_meter {
-  std::string row;
+class callgrind_meter final : public quire_bench::stopwatch {
+ public:
+  explicit callgrind_meter(const quire_bench::row& r) : row_("row " + r.workload + " " + r.format + " " + r.path) {}
 
-  void start(std::uint64_t units) {
-    row += " " + std::to_string(units);
+  void start(std::uint64_t units) override {
+    row_ += " " + std::to_string(units);
     CALLGRIND_START_INSTRUMENTATION;
   }
-  void stop() const {
-    CALLGRIND_DUMP_STATS_AT(row.c_str());
+  void stop() override {
+    CALLGRIND_DUMP_STATS_AT(row_.c_str());
     CALLGRIND_STOP_INSTRUMENTATION;
   }
+
+ private:
+  std::string row_;
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  quire_bench::for_each_row(
-      [&](const std::string& name, const std::string& format, const std::string& path, auto workload) {
-        const std::string row = name + "/" + format + "/" + path;
-        bool chosen = argc == 1;
-        for (int i = 1; i < argc; ++i) chosen = chosen || row.find(argv[i]) != std::string::npos;
-        if (!chosen) return;
-        callgrind_meter meter{"row " + name + " " + format + " " + path};
-        workload(meter);
-      });
+  for (const quire_bench::row& row : quire_bench::all_rows()) {
+    bool chosen = argc == 1;
+    for (int i = 1; i < argc; ++i) chosen = chosen || row.name().find(argv[i]) != std::string::npos;
+    if (!chosen) continue;
+    callgrind_meter meter{row};
+    row.run(meter);
+  }
 }

@@ -12,32 +12,29 @@ namespace {
 
 using clock_type = std::chrono::steady_clock;
 
-struct clock_meter {
-  clock_type::time_point begin{};
+class clock_meter final : public quire_bench::stopwatch {
+ public:
   double seconds = 0;
   std::uint64_t units = 0;
 
-  void start(std::uint64_t of_work) {
+  void start(std::uint64_t of_work) override {
     units += of_work;
-    begin = clock_type::now();
+    begin_ = clock_type::now();
   }
-  void stop() { seconds = std::chrono::duration<double>(clock_type::now() - begin).count(); }
+  void stop() override { seconds = std::chrono::duration<double>(clock_type::now() - begin_).count(); }
+
+ private:
+  clock_type::time_point begin_{};
 };
 
-const bool registered = [] {
-  quire_bench::for_each_row(
-      [](const std::string& name, const std::string& format, const std::string& path, auto workload) {
-        benchmark::RegisterBenchmark((name + "/" + format + "/" + path).c_str(), [workload](benchmark::State& state) {
-          clock_meter meter;
-          for (auto _ : state) {
-            workload(meter);
-            state.SetIterationTime(meter.seconds);
-          }
-          state.SetItemsProcessed(static_cast<std::int64_t>(meter.units));
-        })->UseManualTime();
-      });
-  return true;
-}();
+void run_row(benchmark::State& state, const quire_bench::row& row) {
+  clock_meter meter;
+  for (auto _ : state) {
+    row.run(meter);
+    state.SetIterationTime(meter.seconds);
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(meter.units));
+}
 
 // ---- limits: an item is one entry of as many tables as the workloads of pages have.
 
@@ -78,3 +75,12 @@ void limit_compare_exchange(benchmark::State& state) {
 BENCHMARK(limit_compare_exchange);
 
 }  // namespace
+
+int main(int argc, char** argv) {
+  for (const quire_bench::row& row : quire_bench::all_rows())
+    benchmark::RegisterBenchmark(row.name().c_str(), run_row, row)->UseManualTime();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

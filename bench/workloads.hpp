@@ -10,6 +10,7 @@
 #include <quire/dirty/fault.hpp>  // fault_handler
 
 #include "rig.hpp"
+#include "rows.hpp"
 
 namespace quire_bench {
 
@@ -37,8 +38,8 @@ template <class Rig>
   auto session = rig.session();
   return session.map(range, Rig::behind(range.first()), Rig::ordinary, rig.cache, {.largest_level = level}).has_value();
 }
-template <class Rig, class Meter>
-void map_range(Meter& meter, std::uint64_t bytes, int level) {
+template <class Rig>
+void map_range(stopwatch& meter, std::uint64_t bytes, int level) {
   Rig rig{bytes};
   meter.start(bytes / Rig::format::shape.leaf_bytes(level));
   const bool done = measured_map(rig, rig.range(), level);
@@ -46,8 +47,8 @@ void map_range(Meter& meter, std::uint64_t bytes, int level) {
   must(done, "map");
   rig.expect(level, read_write);
 }
-template <class Rig, class Meter>
-void map_fault(Meter& meter, std::uint64_t bytes, int level) {
+template <class Rig>
+void map_fault(stopwatch& meter, std::uint64_t bytes, int level) {
   Rig rig{bytes};
   const std::uint64_t leaf = Rig::format::shape.leaf_bytes(level);
   bool done = true;
@@ -66,8 +67,8 @@ template <class Rig>
   auto session = rig.session();
   return session.split(range, 0, rig.cache).value_or({.out_of_memory = true});
 }
-template <class Rig, class Meter>
-void split_from(Meter& meter, int level) {
+template <class Rig>
+void split_from(stopwatch& meter, int level) {
   Rig rig{paged};
   rig.fill(level);
   meter.start(paged / page);
@@ -76,8 +77,8 @@ void split_from(Meter& meter, int level) {
   must(!done.out_of_memory && done.leaves == paged / Rig::format::shape.leaf_bytes(level), "split");
   rig.expect(0, read_write);
 }
-template <class Rig, class Meter>
-void split_again(Meter& meter) {
+template <class Rig>
+void split_again(stopwatch& meter) {
   Rig rig{blocked};
   rig.fill(0);
   meter.start(blocked / block);
@@ -86,8 +87,8 @@ void split_again(Meter& meter) {
   must(!done.out_of_memory && done.leaves == 0, "split again");
   rig.expect(0, read_write);
 }
-template <class Rig, class Meter>
-void split_again_64(Meter& meter) {
+template <class Rig>
+void split_again_64(stopwatch& meter) {
   Rig rig{sectioned};
   rig.fill(0);
   bool done = true;
@@ -106,8 +107,8 @@ template <class Rig>
   auto session = rig.session();
   return session.write_protect(rig.range()).value_or(false);
 }
-template <class Rig, class Meter>
-void write_protect_all(Meter& meter) {
+template <class Rig>
+void write_protect_all(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   meter.start(paged / page);
@@ -121,8 +122,8 @@ template <class Rig>
   auto session = rig.session();
   return session.write_protect(at, mask).value_or(false);
 }
-template <class Rig, class Meter>
-void write_protect_mask(Meter& meter, std::uint64_t mask) {
+template <class Rig>
+void write_protect_mask(stopwatch& meter, std::uint64_t mask) {
   Rig rig{sectioned};
   rig.fill(0);
   bool done = true;
@@ -138,8 +139,8 @@ template <class Rig>
   auto session = rig.session();
   return session.test_and_clear_accessed(rig.range()).value_or(false);
 }
-template <class Rig, class Meter>
-void age_all(Meter& meter) {
+template <class Rig>
+void age_all(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   meter.start(paged / page);
@@ -158,8 +159,8 @@ template <class Session, class Cache>
   const auto splitting = session.split(input_range::sized(at, 64 * page), 0, cache);
   return protection && *protection && splitting && splitting->leaves == 0;
 }
-template <class Rig, class Meter>
-void clear_dirty_log(Meter& meter) {
+template <class Rig>
+void clear_dirty_log(stopwatch& meter) {
   Rig rig{sectioned};
   rig.fill(0);
   bool done = true;
@@ -180,8 +181,8 @@ template <class Log, class Cache>
   return log.clear(0, pages, words, cache);
 }
 // The call itself, with the log and its eager split around the table.
-template <class Rig, class Meter>
-void dirty_log_clear(Meter& meter) {
+template <class Rig>
+void dirty_log_clear(stopwatch& meter) {
   using table_type = typename Rig::table_type;
   Rig rig{sectioned};
   rig.fill(0);
@@ -209,8 +210,8 @@ template <class Rig>
   if (sequence.must_retry(snapshot, at)) return write_grant::not_mapped;
   return session.make_writable(at, [&] { log.mark((at - Rig::guest) / page); });
 }
-template <class Rig, class Meter>
-void fast_path(Meter& meter, std::vector<std::uint64_t> order) {
+template <class Rig>
+void fast_path(stopwatch& meter, std::vector<std::uint64_t> order) {
   Rig rig{paged};
   rig.fill(0, {.allowed = readable, .may_write = true});
   std::vector<std::uint64_t> log_words(bitmap_words(paged / page));
@@ -230,8 +231,8 @@ template <class Rig>
 [[gnu::noinline]] result<bool> measured_age_page(Rig& rig, input_address at) {
   return rig.tables.one_page_session(rig.sync.guard).test_and_clear_accessed(at);
 }
-template <class Rig, class Meter>
-void age_page(Meter& meter) {
+template <class Rig>
+void age_page(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   const auto order = shuffled(paged / page);
@@ -247,8 +248,8 @@ template <class Rig>
 [[gnu::noinline]] result<void> measured_relax_page(Rig& rig, input_address at) {
   return rig.tables.one_page_session(rig.sync.guard).relax(at, read_execute);
 }
-template <class Rig, class Meter>
-void relax_page(Meter& meter) {
+template <class Rig>
+void relax_page(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0, {.allowed = readable, .may_write = true});
   const auto order = shuffled(paged / page);
@@ -266,8 +267,8 @@ template <class Handler, class Log, class Cache>
                                                       Cache& cache) {
   return handler.handle(fault, log, cache);
 }
-template <class Rig, class Meter>
-void fault_fast(Meter& meter) {
+template <class Rig>
+void fault_fast(stopwatch& meter) {
   using table_type = typename Rig::table_type;
   using log_type = dirty_log<table_type, typename Rig::guard_type, dirty_bitmap>;
   struct backing {
@@ -309,8 +310,8 @@ template <class Session>
 [[gnu::noinline]] result<mapping> measured_lookup(Session& session, input_address at) {
   return session.lookup(at);
 }
-template <class Rig, class Meter>
-void lookup(Meter& meter) {
+template <class Rig>
+void lookup(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   const auto order = shuffled(paged / page);
@@ -324,8 +325,8 @@ void lookup(Meter& meter) {
   meter.stop();
   must(wrong == 0, "lookup");
 }
-template <class Rig, class Meter>
-void lookup_decoded(Meter& meter) {
+template <class Rig>
+void lookup_decoded(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   const auto order = shuffled(paged / page);
@@ -349,8 +350,8 @@ template <class Rig>
   auto session = rig.session();
   return session.unmap(rig.range());
 }
-template <class Rig, class Meter>
-void unmap_4k(Meter& meter) {
+template <class Rig>
+void unmap_4k(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   const std::size_t before = rig.all.taken;
@@ -367,8 +368,8 @@ template <class Rig>
   auto session = rig.session();
   return session.discard(rig.range());
 }
-template <class Rig, class Meter>
-void discard_4k(Meter& meter) {
+template <class Rig>
+void discard_4k(stopwatch& meter) {
   Rig rig{paged};
   rig.fill(0);
   const std::size_t before = rig.all.taken;
@@ -381,49 +382,35 @@ void discard_4k(Meter& meter) {
   rig.expect_nothing();
 }
 
-// Calls use(name, workload) for each; workload(meter) runs it.
-template <class Rig, class Use>
-void for_each_workload(Use&& use) {
-  use("map_2m_range", [](auto& meter) { map_range<Rig>(meter, blocked, 1); });
-  use("map_2m_fault", [](auto& meter) { map_fault<Rig>(meter, blocked, 1); });
-  use("map_4k_range", [](auto& meter) { map_range<Rig>(meter, paged, 0); });
-  use("map_4k_fault", [](auto& meter) { map_fault<Rig>(meter, paged / 4, 0); });
-  use("split_2m", [](auto& meter) { split_from<Rig>(meter, 1); });
-  use("split_1g", [](auto& meter) { split_from<Rig>(meter, 2); });
-  use("split_again", [](auto& meter) { split_again<Rig>(meter); });
-  use("split_again_64", [](auto& meter) { split_again_64<Rig>(meter); });
-  use("clear_dirty_log", [](auto& meter) { clear_dirty_log<Rig>(meter); });
-  use("dirty_log_clear", [](auto& meter) { dirty_log_clear<Rig>(meter); });
-  use("write_protect_all", [](auto& meter) { write_protect_all<Rig>(meter); });
-  use("write_protect_mask_half", [](auto& meter) { write_protect_mask<Rig>(meter, 0x5555'5555'5555'5555); });
-  use("write_protect_mask_one", [](auto& meter) { write_protect_mask<Rig>(meter, std::uint64_t{1} << 37); });
-  use("fast_path", [](auto& meter) { fast_path<Rig>(meter, shuffled(paged / page)); });
-  use("fast_path_sequential", [](auto& meter) { fast_path<Rig>(meter, in_sequence(paged / page)); });
-  use("age_page", [](auto& meter) { age_page<Rig>(meter); });
-  use("relax_page", [](auto& meter) { relax_page<Rig>(meter); });
-  use("fault_fast", [](auto& meter) { fault_fast<Rig>(meter); });
-  use("lookup", [](auto& meter) { lookup<Rig>(meter); });
-  use("lookup_decoded", [](auto& meter) { lookup_decoded<Rig>(meter); });
-  use("unmap_4k", [](auto& meter) { unmap_4k<Rig>(meter); });
-  use("discard_4k", [](auto& meter) { discard_4k<Rig>(meter); });
-  use("age_all", [](auto& meter) { age_all<Rig>(meter); });
-}
-
-// Calls use(workload name, format, path, workload) for every row.
-template <class Use>
-void for_each_row(Use&& use) {
-  const auto rows_of = [&]<class Rig>(const char* format, const char* path) {
-    for_each_workload<Rig>([&](const char* name, auto workload) { use(name, format, path, workload); });
-  };
-  const auto both = [&]<class Format>(const char* format) {
-    rows_of.template operator()<rig<Format, direct_memory>>(format, "run");
-    rows_of.template operator()<rig<Format, word_memory>>(format, "word");
-    rows_of.template operator()<rig<Format, word_memory, lockless>>(format, "sections");
-  };
-  both.template operator()<riscv::sv39x4>("riscv-sv39x4");
-  both.template operator()<arm64::stage2_4k<40>>("arm64-4k-40");
-  both.template operator()<riscv::sv48x4>("riscv-sv48x4");
-  both.template operator()<arm64::stage2_4k<48>>("arm64-4k-48");
+// Adds every workload of a rig to the rows of the program. One source for each rig: what the compiler inlines depends
+// on what else it compiles.
+template <class Rig>
+bool add_rows(const char* format, const char* path) {
+  const auto add = [&](const char* name, void (*run)(stopwatch&)) { all_rows().push_back({name, format, path, run}); };
+  add("map_2m_range", [](stopwatch& meter) { map_range<Rig>(meter, blocked, 1); });
+  add("map_2m_fault", [](stopwatch& meter) { map_fault<Rig>(meter, blocked, 1); });
+  add("map_4k_range", [](stopwatch& meter) { map_range<Rig>(meter, paged, 0); });
+  add("map_4k_fault", [](stopwatch& meter) { map_fault<Rig>(meter, paged / 4, 0); });
+  add("split_2m", [](stopwatch& meter) { split_from<Rig>(meter, 1); });
+  add("split_1g", [](stopwatch& meter) { split_from<Rig>(meter, 2); });
+  add("split_again", [](stopwatch& meter) { split_again<Rig>(meter); });
+  add("split_again_64", [](stopwatch& meter) { split_again_64<Rig>(meter); });
+  add("clear_dirty_log", [](stopwatch& meter) { clear_dirty_log<Rig>(meter); });
+  add("dirty_log_clear", [](stopwatch& meter) { dirty_log_clear<Rig>(meter); });
+  add("write_protect_all", [](stopwatch& meter) { write_protect_all<Rig>(meter); });
+  add("write_protect_mask_half", [](stopwatch& meter) { write_protect_mask<Rig>(meter, 0x5555'5555'5555'5555); });
+  add("write_protect_mask_one", [](stopwatch& meter) { write_protect_mask<Rig>(meter, std::uint64_t{1} << 37); });
+  add("fast_path", [](stopwatch& meter) { fast_path<Rig>(meter, shuffled(paged / page)); });
+  add("fast_path_sequential", [](stopwatch& meter) { fast_path<Rig>(meter, in_sequence(paged / page)); });
+  add("age_page", [](stopwatch& meter) { age_page<Rig>(meter); });
+  add("relax_page", [](stopwatch& meter) { relax_page<Rig>(meter); });
+  add("fault_fast", [](stopwatch& meter) { fault_fast<Rig>(meter); });
+  add("lookup", [](stopwatch& meter) { lookup<Rig>(meter); });
+  add("lookup_decoded", [](stopwatch& meter) { lookup_decoded<Rig>(meter); });
+  add("unmap_4k", [](stopwatch& meter) { unmap_4k<Rig>(meter); });
+  add("discard_4k", [](stopwatch& meter) { discard_4k<Rig>(meter); });
+  add("age_all", [](stopwatch& meter) { age_all<Rig>(meter); });
+  return true;
 }
 
 }  // namespace quire_bench

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <bit>      // bit_cast
-#include <cstdint>  // uint8_t
+#include <cstdint>  // uint64_t, uint8_t
 
 namespace quire {
 
