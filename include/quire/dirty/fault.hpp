@@ -72,7 +72,8 @@ class fault_handler {
   {
     const std::uint64_t snapshot = sequence_.sample();
     auto session = table_.one_page_session(guard_);
-    if (!log.enabled() || sequence_.must_retry(snapshot, address)) return write_grant::not_mapped;
+    // With a lock it is asked again now that nobody can switch it; in a section, after the grant.
+    if ((alone && !log.enabled()) || sequence_.must_retry(snapshot, address)) return write_grant::not_mapped;
     return session.make_writable(address, [&] {
       if (alone || log.enabled()) log.mark(address);
     });
