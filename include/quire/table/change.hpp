@@ -161,8 +161,8 @@ constexpr error find_misfit(Operation& op, input_range range,
 }
 
 // Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
-// last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of pages
-// that are, one after the other.
+// last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of
+// pages that are, one after the other.
 struct every_page {
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
   template <class Run>
@@ -205,14 +205,25 @@ struct masked_pages {
     return pages <= 64 && from(run.address(run.first), pages) == ~std::uint64_t{0} >> (64 - pages);
   }
 
-  struct entries {
-    std::size_t first;
-    std::uint64_t bits;  // bit 0: entry `first`
-    [[nodiscard]] constexpr bool more() const noexcept { return bits != 0; }
-    [[nodiscard]] constexpr std::size_t index() const noexcept {
-      return first + static_cast<unsigned>(__builtin_ctzll(bits));
+  class entries {
+   public:
+    constexpr entries(std::size_t first, std::uint64_t bits) noexcept : first_(first), bits_(bits) { find(); }
+
+    [[nodiscard]] constexpr bool more() const noexcept { return bits_ != 0; }
+    [[nodiscard]] constexpr std::size_t index() const noexcept { return i_; }
+    constexpr void next() noexcept {
+      bits_ &= bits_ - 1;
+      find();
     }
-    constexpr void next() noexcept { bits &= bits - 1; }
+
+   private:
+    constexpr void find() noexcept {
+      if (bits_ != 0) i_ = first_ + static_cast<unsigned>(__builtin_ctzll(bits_));
+    }
+
+    std::size_t first_;
+    std::uint64_t bits_;  // bit 0: entry first_
+    std::size_t i_ = 0;
   };
   template <class Run>
   [[nodiscard]] constexpr entries of(const Run& run) const noexcept {

@@ -69,31 +69,29 @@ class concurrent_change {
   constexpr run_stop<word> pages(Run run, Entries entries) noexcept {
     const entry_change<word> change = change_;
     memory_in_loop<decltype(op_.policies.memory)> memory = op_.policies.memory;
-    std::size_t i = 0;
     word entry = 0, after = 0;
     const auto read = [&] {
-      i = entries.index();
-      entry = memory.template load<word>(run.table, i, order::acquire);
+      entry = memory.template load<word>(run.table, entries.index(), order::acquire);
       after = change(entry);  // of what is no leaf it changes nothing
     };
     for (;; entries.next()) {
       if (!entries.more()) return run_stop<word>::done();
       read();
       if (after != entry) break;
-      if (!passes<0>(entry)) return run_stop<word>::retry(i);
+      if (!passes<0>(entry)) return run_stop<word>::retry(entries.index());
     }
-    const std::size_t first = i;
+    const std::size_t first = entries.index();
     if (why_ == invalidation_reason::reduced) op_.reduces();
     for (std::size_t last = first;;) {
       if (after != entry) [[likely]] {
-        if (!exchange(run, memory, i, entry, after)) {
+        if (!exchange(run, memory, entries.index(), entry, after)) {
           after = change(entry);
           continue;
         }
-        last = i;
+        last = entries.index();
       } else if (!passes<0>(entry)) {
         announce(run, first, last);
-        return run_stop<word>::retry(i);
+        return run_stop<word>::retry(entries.index());
       }
       entries.next();
       if (!entries.more()) {
