@@ -80,6 +80,10 @@ struct descriptor {
     if (level < 0 || level >= levels || level >= size.leaf_levels(L.output_bits)) return 0;
     return 1U | (has_contiguous && groups.bits[level] != 0 ? 1U << groups.bits[level] : 0U);
   }
+  // Whether group_sizes() has it.
+  [[nodiscard]] static constexpr bool is_leaf_size(int level, int group) noexcept {
+    return group_sizes(level) != 0 && (group == 0 || (has_contiguous && group == groups.bits[level]));
+  }
 
   // Type 0 is a block; at level 0, and where the level has no blocks, it is reserved and taken for invalid. The table
   // first, it is what a descent asks for: adding 1 clears both bits exactly when both are set, one instruction less

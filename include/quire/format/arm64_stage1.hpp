@@ -186,7 +186,7 @@ struct stage1 : detail::descriptor<detail::stage1_layout(Granule, InputBits, Opt
   // exist: AP[2] clear alone would be a write permission.
   [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
                                                    int group = 0) noexcept {
-    if (group < 0 || group > 31 || ((base::group_sizes(level) >> group) & 1U) == 0) return errc::unsupported_level;
+    if (!base::is_leaf_size(level, group)) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
     if (wanted.software > 1 || !wanted.allowed.contains(readable)) return errc::unsupported_attribute;

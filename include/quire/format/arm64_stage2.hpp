@@ -148,20 +148,21 @@ struct stage2 : detail::descriptor<detail::stage2_layout(Granule, IpaBits, Optio
   // that is not writable does not exist: S2AP[1] alone would be a write permission.
   [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
                                                    int group = 0) noexcept {
-    if (group < 0 || group > 31 || ((base::group_sizes(level) >> group) & 1U) == 0) return errc::unsupported_level;
+    if (!base::is_leaf_size(level, group)) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;
+    word special = 0;
     if (is_special(wanted)) {
       if (wanted.software > 1 || wanted.global) return errc::unsupported_attribute;
       if (wanted.from != privilege::any && !(Options.execute_by_privilege && wanted.allowed.contains(executable)))
         return errc::unsupported_attribute;
+      special = execution_of(wanted.from) | (wanted.software != 0 ? sw_owner : 0);
     }
     if (wanted.memory == memory_type::device && wanted.allowed.contains(executable)) return errc::unsupported_attribute;
     if (wanted.dirty && !(has_dirty && wanted.allowed.contains(writable))) return errc::unsupported_attribute;
     return word{base::field_of(output.value) | valid | (level == 0 ? type : 0) | mem_attr_of(wanted.memory) | sh_inner |
-                rights_of(wanted.allowed) | execution_of(wanted.from) | (wanted.may_write ? sw_may_write : 0) |
-                (wanted.accessed ? af : 0) | (wanted.dirty ? s2ap_write : 0) | (wanted.software != 0 ? sw_owner : 0) |
-                (group != 0 ? contig : 0)};
+                rights_of(wanted.allowed) | special | (wanted.may_write ? sw_may_write : 0) |
+                (wanted.accessed ? af : 0) | (wanted.dirty ? s2ap_write : 0) | (group != 0 ? contig : 0)};
   }
   [[nodiscard]] static constexpr word table(table_address child, int) noexcept {
     return base::field_of(child.value) | type | valid;
