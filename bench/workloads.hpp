@@ -244,9 +244,12 @@ void age_page(stopwatch& meter) {
   must(aged == order.size(), "age");
   rig.expect(0, read_write, false);
 }
+// Not a constant for the compiler, as it is none for a fault.
+inline permissions rights_asked_for = read_execute;
+
 template <class Rig>
 [[gnu::noinline]] result<void> measured_relax_page(Rig& rig, input_address at) {
-  return rig.tables.one_page_session(rig.sync.guard).relax(at, read_execute);
+  return rig.tables.one_page_session(rig.sync.guard).relax(at, rights_asked_for);
 }
 template <class Rig>
 void relax_page(stopwatch& meter) {
