@@ -287,8 +287,8 @@ using supervisor = riscv::stage1<3, riscv::extensions{.svadu = true, .svnapot = 
            log_everything(without.table, without.section, words, input_address{first}, pages);                 \
   }
 
-// All calls for a word of 64 and of 32 bits and for groups; which helper functions a compiler calls depends on that, not
-// on the architecture that the tables are for.
+// All calls for a word of 64 and of 32 bits and for groups; which helper functions a compiler calls depends on that,
+// not on the architecture that the tables are for.
 extern "C" {
 QUIRE_KERNEL_CALLS(quire_sv39x4, riscv::sv39x4)
 QUIRE_KERNEL_CALLS(quire_sv32x4, riscv::sv32x4)

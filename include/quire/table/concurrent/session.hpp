@@ -227,7 +227,8 @@ class concurrent_session : public page_session<Table> {
   static constexpr nothing_reported ignore{};
 
   template <class Body>
-  QUIRE_INLINE constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+  QUIRE_INLINE constexpr auto with(input_range range, Body&& body) noexcept
+      -> decltype(body(std::declval<operation_type&>())) {
     const auto root = table_->root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
