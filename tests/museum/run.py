@@ -102,8 +102,9 @@ class Museum:
     def compile(self, test, headers, program):
         # Where to compile takes longer than to run, and where it does not.
         level = "-O1" if test.startswith("explore/") else "-O0"
-        return run([self.compiler, *FLAGS, level, "-include", self.common / "catch.hpp", "-I", headers, "-I", ROOT / "tests",
-                    ROOT / "tests" / test, self.common / "main.o", "-o", program], COMPILE_SECONDS)
+        return run([self.compiler, *FLAGS, level, "-include", self.common / "catch.hpp", "-I", headers,
+                    "-I", ROOT / "tests", ROOT / "tests" / test, self.common / "main.o", "-o", program],
+                   COMPILE_SECONDS)
 
     @staticmethod
     def test(program, pattern):

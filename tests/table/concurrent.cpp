@@ -8,6 +8,7 @@
 #include <tuple>    // tuple, tuple_cat
 #include <vector>   // vector
 
+#include <quire/format/arm64_stage2.hpp>  // arm64::stage2_16k
 #include <quire/format/riscv_stage1.hpp>  // riscv::sv39
 #include <quire/policy/epoch.hpp>         // epoch_section
 
@@ -218,6 +219,52 @@ struct two_sections : pair_of_tables<F> {
 using blocks = std::tuple<tiny::plain, tiny::hardware_ad, riscv::sv39x4, arm64::stage2_4k<40>>;
 
 }  // namespace
+
+struct no_caches {
+  static constexpr bool reentrant = true;
+  void add(const invalidation_request&) const noexcept {}
+  void local(const invalidation_request&) const noexcept {}
+  void complete() const noexcept {}
+};
+template <class F>
+struct sections_on_words : quire::policies {
+  using locking = quire::locking::concurrent<epoch_section>;
+  array_memory<typename F::word> memory;
+  bare_tables<F> tables;
+  no_caches invalidation;
+
+  explicit sections_on_words(bare_world<F>& world)
+      : memory(world.words.data(), world.words.size(), bare_world<F>::base), tables{&world} {}
+};
+
+// 128 pages: twice as many entries as are locked at a time.
+TEST_CASE("a group larger than a batch is unmapped whole in a section") {
+  using format = arm64::stage2_16k<47, arm64::stage2_options{.contiguous = true}>;
+  constexpr std::uint64_t granule = format::shape.page_bytes(), group = 128 * granule;
+  bare_world<format> world{16};
+  page_table<format, sections_on_words<format>> table{sections_on_words<format>{world}};
+  REQUIRE(table.create());
+  epoch_slot slots[1];
+  epoch_reclaim domain{slots, 1};
+  epoch_section section{domain, 0};
+  auto session = table.concurrent(section);
+  const auto both = input_range::sized(input_address{0}, 2 * group);
+  const auto map = [&] {
+    return session.map(both, output_address{0}, {.allowed = read_write}, table.policies().tables).has_value();
+  };
+  REQUIRE(map());
+  REQUIRE(session.lookup(input_address{0})->group == 7);
+
+  const auto gone = session.unmap(input_range::sized(input_address{70 * granule}, granule));
+  REQUIRE(gone);
+  CHECK(gone->entries == 128);
+  CHECK(gone->covered == input_range::sized(input_address{0}, group));
+  for (std::uint64_t at = 0; at < group; at += granule)
+    CHECK(session.lookup(input_address{at}).error().code == errc::not_mapped);
+  CHECK(session.lookup(input_address{group})->group == 7);
+  CHECK(map());
+  CHECK(session.lookup(input_address{group - granule})->group == 7);
+}
 
 QUIRE_TYPED_TEST("protected already is not invalidated already", blocks) {
   two_sections<Format> t;

@@ -29,6 +29,7 @@ class concurrent_change {
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     if constexpr (Run::level == 0 && !has_groups<format>) {
+      // A mask without holes: the next entry need not be looked for.
       if (pages_.all(run)) return pages(run, every_page{}.of(run));
       return pages(run, pages_.of(run));
     } else {

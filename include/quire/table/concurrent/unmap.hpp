@@ -41,10 +41,38 @@ class concurrent_unmap {
       begin = group_span<format>(memory.template load<word>(run.table, begin, order::acquire), Run::level, begin).first;
       end = group_span<format>(memory.template load<word>(run.table, end, order::acquire), Run::level, end).last;
     }
-    taken_leaves taken;
-    const auto stop = lock_leaves(run, begin, end, taken);
-    note<Run::level>(taken, run.address(0));
-    return stop;
+    std::size_t base = begin;
+    std::uint64_t mine = 0;  // bit b: entry base + b is locked by this operation
+    taken_leaves taken;      // what those said
+    for (std::size_t i = begin; i <= end;) {
+      if (i - base >= 64) {
+        clear(run, base, mine, taken);
+        base = i;
+      }
+      word entry = memory.template load<word>(run.table, i, order::acquire);
+      const entry_kind kind = format::kind_of(entry, Run::level);
+      if (kind == entry_kind::absent) {
+        ++i;
+      } else if (kind == entry_kind::table || kind == entry_kind::locked) {
+        clear(run, base, mine, taken);
+        return kind == entry_kind::table ? run_stop<word>::at_table(i, entry) : run_stop<word>::retry(i);
+      } else if (kind == entry_kind::marker) {
+        // No cache knows a marker.
+        if (memory.template compare_exchange<word>(run.table, i, entry, word{0}, order::acq_rel)) ++i;
+      } else {
+        const entry_span span = group_span<format>(entry, Run::level, i);
+        if (span.first < i || span.last - base >= 64) {
+          clear(run, base, mine, taken);
+          base = i = span.first;
+        }
+        if (!take<Run::level>(run.table, span, entry, run.address(span.first), taken)) continue;
+        const std::size_t size = span.last - span.first + 1;
+        mine |= (size >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << size) - 1) << (span.first - base);
+        i = span.last + 1;
+      }
+    }
+    clear(run, base, mine, taken);
+    return run_stop<word>::done();
   }
 
   // A table whose every translation is in the range is unlinked, with all below it.
@@ -62,40 +90,6 @@ class concurrent_unmap {
   }
 
  private:
-  template <class Run>
-  constexpr run_stop<word> lock_leaves(const Run& run, std::size_t begin, std::size_t end,
-                                       taken_leaves& taken) noexcept {
-    auto& memory = op_.policies.memory;
-    std::size_t base = begin;
-    std::uint64_t mine = 0;  // bit b: entry base + b is locked by this operation
-    for (std::size_t i = begin; i <= end;) {
-      if (i - base >= 64) {
-        clear(run, base, mine);
-        base = i;
-      }
-      word entry = memory.template load<word>(run.table, i, order::acquire);
-      const entry_kind kind = format::kind_of(entry, Run::level);
-      if (kind == entry_kind::absent) {
-        ++i;
-      } else if (kind == entry_kind::table || kind == entry_kind::locked) {
-        clear(run, base, mine);
-        return kind == entry_kind::table ? run_stop<word>::at_table(i, entry) : run_stop<word>::retry(i);
-      } else if (kind == entry_kind::marker) {
-        // No cache knows a marker.
-        if (memory.template compare_exchange<word>(run.table, i, entry, word{0}, order::acq_rel)) ++i;
-      } else {
-        const entry_span span = group_span<format>(entry, Run::level, i);
-        if (span.first < i || span.last - base >= 64) {
-          clear(run, base, mine);
-          base = i = span.first;
-        }
-        if (!take<Run::level>(run.table, span, entry, run.address(span.first), taken)) continue;
-        for (; i <= span.last; ++i) mine |= std::uint64_t{1} << (i - base);
-      }
-    }
-    clear(run, base, mine);
-    return run_stop<word>::done();
-  }
   // Locks every entry of a table that this operation has cut off, and of those below it, and says what was there.
   // Waits for the owners of entries in it: they wait for nothing that this operation has.
   template <int Level>
@@ -119,7 +113,7 @@ class concurrent_unmap {
         ++i;
       }
     }
-    note<Level>(taken, base);
+    if (taken.entries != 0) taken.add_to(found, base + taken.first * bytes, base + ((taken.last + 1) * bytes - 1));
   }
   // Puts a frozen table, and those below it, on the list of those to be retired.
   template <int Level>
@@ -164,23 +158,19 @@ class concurrent_unmap {
     for (std::size_t k = 0; k <= span.last - span.first; ++k)
       report_(removed_leaf{address + k * bytes, format::output_of(was, Level) + k * bytes, bytes, attrs});
   }
-  // `base`: what entry 0 translates.
-  template <int Level>
-  constexpr void note(const taken_leaves& taken, input_address base) noexcept {
-    if (taken.entries == 0) return;
-    const std::uint64_t bytes = format::shape.leaf_bytes(Level);
-    taken.add_to(found, base + taken.first * bytes, base + ((taken.last + 1) * bytes - 1));
-  }
-  // Ends what leaves() began: forgotten by every cache, then absent, the first entry of a group last.
+  // Ends what leaves() began: forgotten by every cache, then absent, the first entry of a group last. A group that is
+  // met afterwards may begin before what was taken here, so that is told now.
   template <class Run>
-  constexpr void clear(const Run& run, std::size_t base, std::uint64_t& mine) noexcept {
+  constexpr void clear(const Run& run, std::size_t base, std::uint64_t& mine, taken_leaves& taken) noexcept {
     if (mine == 0) return;
-    const std::size_t first = base + static_cast<unsigned>(__builtin_ctzll(mine));
-    const std::size_t last = base + 63 - static_cast<unsigned>(__builtin_clzll(mine));
+    const std::size_t first = taken.first, last = taken.last;
+    taken.add_to(found, run.address(first), run.address(last + 1) - 1);
     op_.invalidate_now(run.address(first), run.address(last + 1) - 1, Run::level, true);
+    const bool all = last - first >= 64;  // a group that is larger than a batch, and by itself
     for (std::size_t i = last + 1; i-- > first;)
-      if ((mine >> (i - base) & 1U) != 0) op_.store(run.table, i, word{0});
+      if (all || (mine >> (i - base) & 1U) != 0) op_.store(run.table, i, word{0});
     mine = 0;
+    taken = {};
   }
 };
 
