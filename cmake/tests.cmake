@@ -3,7 +3,7 @@
 
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-if("unit" IN_LIST QUIRE_TEST_GROUPS OR "threads" IN_LIST QUIRE_TEST_GROUPS)
+if(QUIRE_TEST_GROUPS MATCHES "unit|threads|explore")
   find_package(Catch2 CONFIG REQUIRED)
   include(Catch)
 
@@ -40,19 +40,22 @@ if(QUIRE_TEST_FORMATS)
   endif()
 endif()
 
-# quire_add_test(NAME [SOURCES...] [THREADS] [FLAGS ...] [DEFINITIONS ...] [LIBRARIES ...]
+option(QUIRE_TEST_OPTIMISED "OFF: what asks for -O1 or -Og is compiled with the flags of all" ON)
+
+# quire_add_test(NAME [SOURCES...] [THREADS | EXPLORES] [FLAGS ...] [DEFINITIONS ...] [LIBRARIES ...]
 #                [TIMEOUT SECONDS] [FOR_EACH_FORMAT TEMPLATE] [PRECOMPILE HEADER])
 #
 # One executable. Its test cases become the tests "<directory>.NAME/<test case>".
 #   SOURCES    default: NAME.cpp
 #   FOR_EACH_FORMAT   a template of a source, made once for each format of the suite with @format@ its name
 #   THREADS    worth running under the thread sanitizer; these are the tests with label `threads`
+#   EXPLORES   runs operations in all their orders: the same in every row, and long; label `explore`
 #   FLAGS      compiled with these as well, and without the shared precompiled header. -Og where compiling takes longer
 #              than running
 #   PRECOMPILE a header that most of the sources include, where it is worth it
 #   TIMEOUT    of one test case; default 300
 function(quire_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "TIMEOUT;FOR_EACH_FORMAT;PRECOMPILE" "FLAGS;DEFINITIONS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS;EXPLORES" "TIMEOUT;FOR_EACH_FORMAT;PRECOMPILE" "FLAGS;DEFINITIONS;LIBRARIES")
   set(sources ${arg_UNPARSED_ARGUMENTS})
   if(NOT sources)
     set(sources ${name}.cpp)
@@ -63,6 +66,11 @@ function(quire_add_test name)
   set(group unit)
   if(arg_THREADS)
     set(group threads)
+  elseif(arg_EXPLORES)
+    set(group explore)
+  endif()
+  if(NOT QUIRE_TEST_OPTIMISED)
+    list(FILTER arg_FLAGS EXCLUDE REGEX "^-O[1g]$")
   endif()
 
   foreach(source IN LISTS sources)
