@@ -8,7 +8,7 @@
 #include <quire/dirty/dirty_log.hpp>  // dirty_log
 #include <quire/dirty/fault.hpp>      // fault_handler
 
-#include "../scenarios/guards.hpp"  // reader_writer_lock
+#include "guards.hpp"  // reader_writer_lock
 #include "arch.hpp"                 // vcpu, second_stage
 #include "bank.hpp"
 #include "policies.hpp"  // table_policies
