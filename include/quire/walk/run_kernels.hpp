@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The loops over owned words: fill, scan and apply. Vector code lives here and nowhere else.
 //
-// GNU vector extensions, because plain loops vectorise on one compiler or the other, never on both; where vectors are
-// switched off they lower to scalar code. Constant evaluation takes the plain loop.
+// GNU vector extensions, because plain loops vectorise on one compiler or the other, never on both. Constant evaluation
+// takes the plain loop.
 #pragma once
 
 #include <cstddef>      // size_t
@@ -13,13 +13,20 @@
 
 namespace quire::kernel {
 
+// Where the compiler has no vector registers to use, as kernels forbid them with -mgeneral-regs-only, a vector of
+// several words would be a piece of the stack.
 template <class Word>
-inline constexpr std::size_t lanes = 32 / sizeof(Word);
+inline constexpr std::size_t lanes =
+#if defined __SSE2__ || defined __ARM_NEON || defined __riscv_vector
+    32 / sizeof(Word);
+#else
+    1;
+#endif
 
 // Words are owned as an array of Word; the vector type may alias them and asks no more alignment than they have.
 template <class Word>
 struct vector {
-  using type [[gnu::vector_size(32), gnu::may_alias, gnu::aligned(sizeof(Word))]] = Word;
+  using type [[gnu::vector_size(lanes<Word> * sizeof(Word)), gnu::may_alias, gnu::aligned(sizeof(Word))]] = Word;
 };
 template <class Word>
 using vector_of = typename vector<Word>::type;
