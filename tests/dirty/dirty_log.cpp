@@ -31,7 +31,8 @@ template <class Format>
 struct checked : rig<Format> {
   std::vector<bool> model;
 
-  checked(std::uint64_t pages, std::uint64_t skip) : rig<Format>(pages, {.units = 12}, skip), model(pages) {
+  checked(std::uint64_t pages, std::uint64_t skip, unsigned yield_every = 0)
+      : rig<Format>(pages, {.units = 16, .yield_every = yield_every}, skip), model(pages) {
     this->map(this->all(), 0);
   }
   [[nodiscard]] bool agree() {
@@ -73,6 +74,64 @@ QUIRE_TYPED_TEST("slots of every size at every offset against a list of truths",
       REQUIRE(r.agree());
       REQUIRE(r.ended() == "");
     }
+}
+
+QUIRE_TYPED_TEST("words that are set whole are harvested like the others, and together", model_formats) {
+  std::uint64_t dice = 7;
+  const auto random = [&dice] { return (dice = dice * 6364136223846793005U + 1442695040888963407U) >> 20U; };
+  for (const std::uint64_t pages : {64U, 128U, 200U, 512U, 700U, 1280U})
+    for (const dirty_log_mode mode : {manual, automatic, all_set})
+      for (int round = 0; round < 4; ++round) {
+        checked<Format> r{pages, 512 - 65 + random() % 130, round % 2 == 0 ? 0U : 1U};
+        r.enable(mode);
+        if (mode.initially_set) r.model.assign(pages, true);
+        else
+          for (std::uint64_t page = 0; page < pages; page += 64)
+            if (const std::uint64_t some = random() % 4; some != 0)
+              for (std::uint64_t i = page; i < pages && i < page + 64; ++i)
+                if (some != 1 || i != page + 17) r.write(i);
+        REQUIRE(r.agree());
+        // Whoever gets the lock sees no writable page whose mark is gone.
+        const auto ask = r.lock.before_unlock;
+        r.lock.before_unlock = [&] {
+          if (ask) ask();
+          for (std::uint64_t page = 0; page < pages; ++page)
+            if (r.writable(r.at(page)) && !r.dirty(page)) return r.watch.wrong("a page is writable and not marked");
+        };
+        std::vector<std::uint64_t> log(r.words.size(), 0x5555);
+        const std::vector<std::uint64_t> before = r.words;
+        REQUIRE(r.log.get(log.data(), r.splitter).has_value());
+        REQUIRE(log == before);
+        if (mode.manual_protect) {
+          std::vector<std::uint64_t> mask(log.size(), ones);
+          for (std::uint64_t& word : mask)
+            if (random() % 5 == 0) word = random() | random() << 32U;
+          r.clear(0, pages, mask.data());
+          for (std::uint64_t page = 0; page < pages; ++page)
+            if (bit(mask, page)) r.model[page] = false;
+        } else {
+          r.model.assign(pages, false);
+        }
+        REQUIRE(r.agree());
+        r.lock.before_unlock = ask;
+        REQUIRE(r.ended() == "");
+      }
+}
+
+QUIRE_TYPED_TEST("eight words that are set whole owe one invalidation", model_formats) {
+  rig<Format> r{1024};
+  r.map(r.all(), 0);
+  r.enable(manual);
+  for (std::uint64_t page = 0; page < r.slot.pages; ++page) r.write(page);
+  const std::vector<std::uint64_t> mask(r.words.size(), ones);
+  r.forget_trace();
+  const auto work = r.log.clear(0, r.slot.pages, mask.data(), r.splitter);
+  REQUIRE(work.has_value());
+  CHECK(work->words_taken == 16);
+  CHECK(r.watch.count(what::taken) == 16);
+  CHECK(r.watch.count(what::protected_) == r.slot.pages);
+  CHECK(r.watch.count(what::completed) <= 2);
+  CHECK(r.ended() == "");
 }
 
 QUIRE_TYPED_TEST("what lies around the slot is left alone", model_formats) {

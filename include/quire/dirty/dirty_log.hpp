@@ -24,8 +24,9 @@
 // calls enable, get, clear and disable. Caller must: make these calls of one log one at a time (they may drop the lock
 // or leave the section on the way); faults may come at any moment beside them.
 //
-// Inside a harvest, for each word of 64 pages: take the bits and protect those pages, then split. Nothing between the
-// first two lets go of the lock; splitting, the only part that needs memory, comes last.
+// Inside a harvest, for each word of 64 pages, or for up to eight that are set whole: take the bits and protect those
+// pages, then split. Nothing between the first two lets go of the lock; splitting, the only part that needs memory,
+// comes last.
 #pragma once
 
 #include <cstddef>  // size_t
@@ -62,6 +63,7 @@ class dirty_log {
   using format = typename Table::format;
   using locking = typename Table::locking;
   static constexpr int page_bits = format::shape.page_bits;
+  static constexpr bool clear_first = locking::harvest == harvest_order::clear_then_protect;
 
  public:
   // `control` may be changed at any time between calls; the next call heeds it.
@@ -119,19 +121,15 @@ class dirty_log {
     requires harvestable_sink<Sink>
   {
     const std::size_t n = bitmap_words(slot_.pages);
-    dirty_log_work work;
     auto session = table_.session(guard_);
     if (!enabled()) return errc::not_mapped;
     if (mode_.manual_protect) {
       for (std::size_t w = 0; w < n; ++w) words[w] = sink_.peek(w);
-      return work;
+      return dirty_log_work{};
     }
     if (const auto root = table_.root(); !root) return root.error();
-    for (std::size_t w = 0; w < n; ++w) {
-      words[w] = harvest(session, cache, w, ~std::uint64_t{0}, false, work);
-      if (!session.let_go(false, [] {})) return errc::no_root;
-    }
-    return work;
+    for (std::size_t w = 0; w < n; ++w) words[w] = ~std::uint64_t{0};
+    return harvest(session, cache, 0, slot_.pages, words, words);
   }
 
   // Takes from the log those of the pages [first_page, first_page + pages) that `words` names, and protects them again;
@@ -141,7 +139,6 @@ class dirty_log {
   template <class Cache>
   [[nodiscard]] result<dirty_log_work> clear(std::uint64_t first_page, std::uint64_t pages, const std::uint64_t* words,
                                              Cache& cache) noexcept {
-    dirty_log_work work;
     auto session = table_.session(guard_);
     if (!enabled()) return error{errc::not_mapped, -1, slot_.first.value};
     if (!mode_.manual_protect) return error{errc::unsupported_attribute, -1, slot_.first.value};
@@ -149,14 +146,7 @@ class dirty_log {
     if (first_page % 64 != 0 || (pages % 64 != 0 && first_page + pages != slot_.pages))
       return error{errc::unaligned, -1, first_page};
     if (const auto root = table_.root(); !root) return root.error();
-    for (std::size_t w = 0; w < bitmap_words(pages); ++w) {
-      const std::uint64_t left = pages - std::uint64_t{w} * 64;
-      const std::uint64_t asked = left >= 64 ? words[w] : words[w] & ((std::uint64_t{1} << left) - 1);
-      const std::size_t word = static_cast<std::size_t>(first_page / 64) + w;
-      harvest(session, cache, word, asked, mode_.initially_set, work);
-      if (!session.let_go(false, [] {})) return errc::no_root;
-    }
-    return work;
+    return harvest(session, cache, static_cast<std::size_t>(first_page / 64), pages, words, nullptr);
   }
 
   // Ends logging. With block_recovery::in_place the slot's leaves regain the write permission where may_write is set,
@@ -210,12 +200,35 @@ class dirty_log {
     else return drop_dirty_plain;
   }();
 
+  // Harvests those of the `pages` pages from word `first` on that `asked` names; what was taken goes to `taken`, which
+  // may be `asked`, or to nowhere.
+  template <class Session, class Cache>
+  result<dirty_log_work> harvest(Session& session, Cache& cache, std::size_t first, std::uint64_t pages,
+                                 const std::uint64_t* asked, std::uint64_t* taken) noexcept {
+    dirty_log_work work;
+    for (std::size_t w = 0; w < bitmap_words(pages);) {
+      const std::size_t whole = whole_words(first + w, asked + w, static_cast<std::size_t>(pages / 64) - w);
+      if (whole > 1) {
+        harvest_whole(session, cache, first + w, whole, work);
+        if (taken)
+          for (std::size_t i = 0; i < whole; ++i) taken[w + i] = ~std::uint64_t{0};
+        w += whole;
+      } else {
+        const std::uint64_t left = pages - std::uint64_t{w} * 64;
+        const std::uint64_t there = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+        const std::uint64_t bits = harvest_word(session, cache, first + w, asked[w] & there, work);
+        if (taken) taken[w] = bits;
+        ++w;
+      }
+      if (!session.let_go(false, [] {})) return errc::no_root;
+    }
+    return work;
+  }
   // Takes `asked` from a word of the log (of a sink that keeps none: all of it) and protects those pages. Gives what
   // was taken.
   template <class Session, class Cache>
-  std::uint64_t harvest(Session& session, Cache& cache, std::size_t word, std::uint64_t asked, bool splits,
-                        dirty_log_work& work) noexcept {
-    constexpr bool clear_first = locking::harvest == harvest_order::clear_then_protect;
+  std::uint64_t harvest_word(Session& session, Cache& cache, std::size_t word, std::uint64_t asked,
+                             dirty_log_work& work) noexcept {
     std::uint64_t taken = asked;
     if constexpr (harvestable_sink<Sink>) taken = clear_first ? sink_.take(word, asked) : sink_.peek(word) & asked;
     if (taken == 0) return 0;
@@ -225,8 +238,37 @@ class dirty_log {
     // The slot was checked by enable(), and the root is there: but for a table of locking::concurrent that was closed.
     QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
     if constexpr (harvestable_sink<Sink> && !clear_first) static_cast<void>(sink_.take(word, taken));
-    if (splits) split_touched(session, cache, base, taken, work);
+    if (mode_.initially_set) split_touched(session, cache, base, taken, work);
     return taken;
+  }
+  // How many words from `word` on, of `most` at the most, are asked for and set whole: those are harvested together.
+  // Not many, for nothing is let go of in between.
+  [[nodiscard]] std::size_t whole_words(std::size_t word, const std::uint64_t* asked, std::size_t most) const noexcept {
+    constexpr std::size_t at_once = 8;
+    const auto whole = [&](std::size_t i) {
+      std::uint64_t bits = asked[i];
+      if constexpr (harvestable_sink<Sink>) bits &= sink_.peek(word + i);
+      return bits == ~std::uint64_t{0};
+    };
+    std::size_t n = 0;
+    while (n < at_once && n < most && whole(n)) ++n;
+    return n;
+  }
+  // As harvest_word(), of all the pages of `n` words.
+  template <class Session, class Cache>
+  void harvest_whole(Session& session, Cache& cache, std::size_t word, std::size_t n, dirty_log_work& work) noexcept {
+    const input_range pages =
+        input_range::sized(slot_.first + (std::uint64_t{word} * 64 << page_bits), std::uint64_t{n} * 64 << page_bits);
+    const auto take = [&] {
+      if constexpr (harvestable_sink<Sink>)
+        for (std::size_t i = 0; i < n; ++i) static_cast<void>(sink_.take(word + i, ~std::uint64_t{0}));
+    };
+    work.words_taken += n;
+    if constexpr (clear_first) take();
+    const auto done = session.write_protect(pages, drop_dirty);
+    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
+    if constexpr (!clear_first) take();
+    if (mode_.initially_set) work.split += split(session, cache, pages);
   }
   template <class Session, class Cache>
   void split_touched(Session& session, Cache& cache, input_address base, std::uint64_t taken,
