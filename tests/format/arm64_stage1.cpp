@@ -132,6 +132,14 @@ TEST_CASE("arm64 stage 1: the hardware dirty bit is inverted") {
   CHECK((*dirty_bit::protect(read_write))(read_only) == clean);
   CHECK((*dirty_bit::protect(readable))(written) == 0x0060'0000'8020'3fc3);
   CHECK((*dirty_bit::relax(writable))(read_only) == written);
+  // A leaf of somebody else's: AP[2] clear without DBM.
+  const auto untracked = dirty_bit::attributes_of(0x0160'0000'8020'3f43, 0);
+  CHECK(untracked.allowed == read_write);
+  CHECK(untracked.dirty);
+  CHECK(dirty_bit::attributes_of(clean, 0).allowed == read_write);
+  CHECK_FALSE(dirty_bit::attributes_of(clean, 0).dirty);
+  CHECK(dirty_bit::attributes_of(read_only, 0).allowed == readable);
+  CHECK_FALSE(dirty_bit::attributes_of(read_only, 0).dirty);
   // Without it, AP[2] clear is the right to write.
   CHECK(process::write_protect(0x0160'0000'8020'3f43) == read_only);
   CHECK(process::make_writable(read_only) == 0x0160'0000'8020'3f43);

@@ -134,6 +134,14 @@ TEST_CASE("arm64 stage 2: the hardware dirty bit") {
   CHECK((*dirty_bit::protect(read_write))(written) == written);
   CHECK((*dirty_bit::protect(read_write))(read_only) == clean);
   CHECK((*dirty_bit::protect(readable))(written) == 0x0040'0000'8020'377f);
+  // A leaf of somebody else's: S2AP[1] without DBM.
+  const auto untracked = dirty_bit::attributes_of(0x0140'0000'8020'37ff, 0);
+  CHECK(untracked.allowed == read_write);
+  CHECK(untracked.dirty);
+  CHECK(dirty_bit::attributes_of(clean, 0).allowed == read_write);
+  CHECK_FALSE(dirty_bit::attributes_of(clean, 0).dirty);
+  CHECK(dirty_bit::attributes_of(read_only, 0).allowed == readable);
+  CHECK_FALSE(dirty_bit::attributes_of(read_only, 0).dirty);
   CHECK(dirty_bit::quiet_bits == 0x480);
   CHECK(plain::quiet_bits == 0x400);
 }

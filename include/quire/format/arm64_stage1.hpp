@@ -148,10 +148,11 @@ struct stage1 : detail::descriptor<detail::stage1_layout(Granule, InputBits, Opt
   }();
 
  public:
+  // AP[2] clear without DBM, which leaf() never makes, is a right to write that leaves no trace: as good as written to.
   [[nodiscard]] static constexpr attributes attributes_of(word entry, int) noexcept {
     const word index = (entry & attr) >> attr_shift;
     permissions allowed = readable;
-    if (has_dirty ? (entry & dbm) != 0 : (entry & read_only) == 0) allowed = allowed | writable;
+    if ((has_dirty && (entry & dbm) != 0) || (entry & read_only) == 0) allowed = allowed | writable;
     if ((entry & xn) == 0) allowed = allowed | executable;
     return {.allowed = allowed,
             .may_write = (entry & may_write_bit) != 0,
@@ -159,7 +160,7 @@ struct stage1 : detail::descriptor<detail::stage1_layout(Granule, InputBits, Opt
                       : index == Options.non_cacheable ? memory_type::non_cacheable
                                                        : memory_type::device,
             .accessed = (entry & af) != 0,
-            .dirty = is_dirty(entry),
+            .dirty = has_dirty && (entry & read_only) == 0,
             .software = static_cast<std::uint8_t>((entry & sw_owner) != 0),
             .from = !two_privileges || (entry & ap1) != 0 ? privilege::any : privilege::supervisor,
             .global = two_privileges && (entry & not_global) == 0};

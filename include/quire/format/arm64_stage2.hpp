@@ -115,10 +115,11 @@ struct stage2 : detail::descriptor<detail::stage2_layout(Granule, IpaBits, Optio
   static constexpr word writes = has_dirty ? dbm : s2ap_write;
 
  public:
+  // S2AP[1] without DBM, which leaf() never makes, is a right to write that leaves no trace: as good as written to.
   [[nodiscard]] static constexpr attributes attributes_of(word entry, int) noexcept {
     permissions allowed = no_access;
     if ((entry & s2ap_read) != 0) allowed = allowed | readable;
-    if ((entry & writes) != 0) allowed = allowed | writable;
+    if ((entry & (writes | s2ap_write)) != 0) allowed = allowed | writable;
     if ((entry & execution) != xn) allowed = allowed | executable;
     const word memory = entry & mem_attr;
     return {.allowed = allowed,
@@ -127,7 +128,7 @@ struct stage2 : detail::descriptor<detail::stage2_layout(Granule, IpaBits, Optio
                       : memory == mem_attr_of(memory_type::non_cacheable) ? memory_type::non_cacheable
                                                                           : memory_type::device,
             .accessed = (entry & af) != 0,
-            .dirty = is_dirty(entry),
+            .dirty = has_dirty && (entry & s2ap_write) != 0,
             .software = static_cast<std::uint8_t>((entry & sw_owner) != 0),
             .from = !Options.execute_by_privilege || (entry & xn0) == 0 ? privilege::any
                     : (entry & xn) == 0                                 ? privilege::user
