@@ -94,7 +94,7 @@ function(quire_add_machine machine directory compiler package)
 endfunction()
 
 # quire_add_baremetal(MACHINE PROGRAM CHECKS n [FORMATS ...] [NAME name] [SOURCES ...] [CPUS n] [MAY_SKIP]
-#                     [DEFINITIONS ...] [EMULATOR ...] [TEST name] [SECONDS n])
+#                     [DEFINITIONS ...] [EMULATOR ...] [TEST name] [SECONDS n] [FLIP bit])
 #
 # For each format one executable and the test baremetal.MACHINE.NAME.FORMAT; baremetal.MACHINE.NAME for a program that
 # is about none.
@@ -108,8 +108,9 @@ endfunction()
 #   EMULATOR     more arguments, which come last and so win
 #   TEST         another name for the test, of a program that is about no format
 #   SECONDS      until it has failed, default 50
+#   FLIP         also the test baremetal.MACHINE.wrong_entry.FORMAT: with this bit of one entry flipped it must fail
 function(quire_add_baremetal machine program)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "MAY_SKIP" "CHECKS;NAME;CPUS;TEST;SECONDS" "FORMATS;SOURCES;DEFINITIONS;EMULATOR")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "MAY_SKIP" "CHECKS;NAME;CPUS;TEST;SECONDS;FLIP" "FORMATS;SOURCES;DEFINITIONS;EMULATOR")
   if(NOT arg_NAME)
     set(arg_NAME ${program})
   endif()
@@ -176,10 +177,15 @@ function(quire_add_baremetal machine program)
     if(arg_TEST)
       set(test ${arg_TEST})
     endif()
-    add_test(NAME ${test} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/run.py ${machine} ${runnable}
-                                  ${options} -- ${arg_EMULATOR})
+    set(command ${Python3_EXECUTABLE} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/run.py ${machine} ${runnable} ${options})
+    set(tests ${test})
+    add_test(NAME ${test} COMMAND ${command} -- ${arg_EMULATOR})
+    if(DEFINED arg_FLIP)
+      list(APPEND tests baremetal.${machine}.wrong_entry.${format})
+      add_test(NAME baremetal.${machine}.wrong_entry.${format} COMMAND ${command} --flip ${arg_FLIP} -- ${arg_EMULATOR})
+    endif()
     math(EXPR later "${arg_SECONDS} + 10")
-    set_tests_properties(${test} PROPERTIES LABELS baremetal SKIP_RETURN_CODE 77 TIMEOUT ${later}
-                                            PROCESSORS ${arg_CPUS})
+    set_tests_properties(${tests} PROPERTIES LABELS baremetal SKIP_RETURN_CODE 77 TIMEOUT ${later}
+                                             PROCESSORS ${arg_CPUS})
   endforeach()
 endfunction()

@@ -3,11 +3,13 @@
 """Runs a program on a machine: run.py MACHINE PROGRAM --checks N [-- more arguments of the emulator]
 
 Passes only if the emulator ends by itself with the exit status that says so and the last line is "PASS N checks".
+With --flip the program is told to get one bit of an entry wrong, and must fail: the last line is "FAIL m of n checks".
 Exits with 77, "skipped", where the emulator is missing, and with --may-skip where the last line is "SKIP: why".
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SKIPPED = 77
+REQUEST = b"flip this bit:\0"  # scenarios/flipped.hpp
 HERE = Path(__file__).resolve().parent
 
 
@@ -109,9 +112,13 @@ def skip(why):
     return SKIPPED
 
 
+def last_line(output):
+    lines = output.splitlines()
+    return lines[-1] if lines else ""
+
+
 def judge(ended, checks, may_skip, seconds):
-    lines = ended.output.splitlines()
-    last = lines[-1] if lines else ""
+    last = last_line(ended.output)
     if ended.status is None:
         print(f"failed: not at its end after {seconds} seconds")
     elif not ended.passed:
@@ -125,6 +132,28 @@ def judge(ended, checks, may_skip, seconds):
     return 1
 
 
+def with_flipped_bit(program, bit, directory):
+    """A copy of the program that is wrong on purpose."""
+    content = program.read_bytes()
+    if content.count(REQUEST) != 1:
+        sys.exit(f"{program}: no place for the bit to flip")
+    at = content.index(REQUEST) + len(REQUEST)
+    copy = Path(directory) / program.name
+    copy.write_bytes(content[:at] + bytes([bit]) + content[at + 1 :])
+    return copy
+
+
+def judge_flipped(ended, may_skip, bit):
+    last = last_line(ended.output)
+    if re.fullmatch(r"FAIL \d+ of \d+ checks", last):
+        print(f"as it must, with bit {bit} of one entry flipped")
+        return 0
+    if may_skip and last.startswith("SKIP: "):
+        return SKIPPED
+    print(f'with bit {bit} of one entry flipped the last line is not "FAIL m of n checks"')
+    return 1
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, usage="%(prog)s MACHINE PROGRAM --checks N [options] [-- more arguments of the emulator]",
@@ -133,6 +162,7 @@ def main():
     parser.add_argument("program", type=Path, help="an ELF file, for Bochs the image of a disk")
     parser.add_argument("--checks", type=int, required=True, help="how many there are")
     parser.add_argument("--may-skip", action="store_true", help="the machine may lack what the program is about")
+    parser.add_argument("--flip", type=int, metavar="BIT", help="of one entry: the program must fail")
     parser.add_argument("--timeout", type=int, default=50, metavar="SECONDS")
     parser.add_argument("--not-built", metavar="WHY", help="skip for this reason")
     given = sys.argv[1:]
@@ -144,6 +174,11 @@ def main():
         return skip(args.not_built)
     if shutil.which(machine.emulator) is None:
         return skip(f"{machine.emulator} not found (apt-get install {machine.package})")
+    if args.flip is not None:
+        with tempfile.TemporaryDirectory() as directory:
+            ended = machine.run(with_flipped_bit(args.program, args.flip, directory), more, args.timeout)
+        print(ended.output, end="", flush=True)
+        return judge_flipped(ended, args.may_skip, args.flip)
     ended = machine.run(args.program, more, args.timeout)
     print(ended.output, end="", flush=True)
     return judge(ended, args.checks, args.may_skip, args.timeout)

@@ -2,7 +2,8 @@
 // One bit of a leaf is wrong: what the format makes of the wrong word is what the hardware does. So it is for each bit
 // of a page and of a block.
 //
-// With QUIRE_BARE_FLIP=bit demand mapping is wrong on purpose: its program must fail, or its checks check nothing.
+// A program in which run.py --flip has put the number of a bit maps its first page wrong on purpose, and ends after the
+// scenario that does: it must fail, or its checks check nothing.
 #pragma once
 
 #include <cstdint>  // uint64_t
@@ -39,22 +40,31 @@ class entry_of_leaf {
   decltype(quire::descend<format, quire::order::relaxed>(std::declval<quire::direct_memory&>(), {}, {})) found_;
 };
 
+// run.py finds it by its name.
+struct flip_request {
+  static constexpr unsigned char nothing = 0xFF;
+  char name[15];
+  unsigned char bit;
+};
+inline constinit volatile flip_request to_flip{"flip this bit:", flip_request::nothing};
+
+[[nodiscard]] inline bool flips() noexcept { return to_flip.bit != flip_request::nothing; }
+
 template <class Guest>
-void flip_on_demand([[maybe_unused]] Guest& guest, [[maybe_unused]] input_address at) noexcept {
-#ifdef QUIRE_BARE_FLIP
-  entry_of_leaf<Guest>{guest, at}.flip(QUIRE_BARE_FLIP);
-#endif
+void flip_on_demand(Guest& guest, input_address at) noexcept {
+  static constinit bool done = false;
+  if (!flips() || done) return;
+  done = true;
+  entry_of_leaf<Guest>{guest, at}.flip(to_flip.bit);
 }
 
 // Bits of which no prediction is made. arm64, D8.4.2: XN[0], which FEAT_XNX gives a meaning, whether the format speaks
-// of it or not; and DBM of a leaf that is dirty, for S2AP[1] without it is a right to write, in a leaf that the format
-// never makes and reads as clean.
+// of it or not.
 template <quire::pte_format F>
 inline constexpr std::uint64_t unpredicted_bits = 0;
 template <quire::pte_format F>
   requires requires { F::options.execute_by_privilege; }
-inline constexpr std::uint64_t unpredicted_bits<F> = (F::options.execute_by_privilege ? 0 : std::uint64_t{1} << 53) |
-                                                     (F::options.hardware_dirty ? std::uint64_t{1} << 51 : 0);
+inline constexpr std::uint64_t unpredicted_bits<F> = F::options.execute_by_privilege ? 0 : std::uint64_t{1} << 53;
 
 template <quire::pte_format F>
 class flipped {

@@ -9,4 +9,7 @@
 #include "structure.hpp"
 #include "two_stages.hpp"
 
-void bare::program() { run<BARE_FORMAT, demand, flipped, protection, structure, hardware_bits, dirty, two_stages>(); }
+void bare::program() {
+  if (flips()) run<BARE_FORMAT, demand>();
+  run<BARE_FORMAT, demand, flipped, protection, structure, hardware_bits, dirty, two_stages>();
+}
