@@ -9,7 +9,7 @@
 #include <quire/dirty/fault.hpp>      // fault_handler
 
 #include "guards.hpp"  // reader_writer_lock
-#include "arch.hpp"                 // vcpu, second_stage
+#include "arch.hpp"    // vcpu, second_stage
 #include "bank.hpp"
 #include "policies.hpp"  // table_policies
 #include "report.hpp"    // check

@@ -12,14 +12,12 @@ extern "C" {
   return at;
 }
 [[gnu::optimize("no-tree-loop-distribute-patterns")]] void* memcpy(void* to, const void* from, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i)
-    static_cast<unsigned char*>(to)[i] = static_cast<const unsigned char*>(from)[i];
+  for (std::size_t i = 0; i < n; ++i) static_cast<unsigned char*>(to)[i] = static_cast<const unsigned char*>(from)[i];
   return to;
 }
 [[gnu::optimize("no-tree-loop-distribute-patterns")]] void* memmove(void* to, const void* from, std::size_t n) {
   if (to < from) return memcpy(to, from, n);
-  for (std::size_t i = n; i-- != 0;)
-    static_cast<unsigned char*>(to)[i] = static_cast<const unsigned char*>(from)[i];
+  for (std::size_t i = n; i-- != 0;) static_cast<unsigned char*>(to)[i] = static_cast<const unsigned char*>(from)[i];
   return to;
 }
 int memcmp(const void* a, const void* b, std::size_t n) {

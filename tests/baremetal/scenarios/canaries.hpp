@@ -6,8 +6,8 @@
 // and after the change. First the machine is asked whether any translation of it outlives its leaf at all, by a change
 // behind the library's back.
 //
-// Rights that are added and leaves that are made or resized have no canary: what outlives them is no wrong translation,
-// or one that no emulator keeps.
+// No canary, but a line that says so, have rights that are added (the emulators walk again before they fault) and
+// leaves that are made larger or smaller (what outlives them translates alike).
 #pragma once
 
 #include <quire/atomic.hpp>  // load, store
@@ -69,6 +69,8 @@ class canaries {
     if constexpr (F::facts.sets_dirty)
       canary(shows, "read_and_clear_dirty",
              [&](auto& session) { return session.read_and_clear_dirty(one(), nobody_asks_).has_value(); });
+    not_enforced("an invalidation that was left out by relax or make_writable");
+    not_enforced("an invalidation that was left out by split or collapse");
   }
 
  private:
