@@ -3,6 +3,10 @@
 
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
+set(QUIRE_TEST_FLAGS
+    ""
+    CACHE STRING "How tests are compiled that ask for nothing: most take longer to compile than to run")
+
 if(QUIRE_TEST_GROUPS MATCHES "unit|threads|explore")
   find_package(Catch2 CONFIG REQUIRED)
   include(Catch)
@@ -16,6 +20,7 @@ if(QUIRE_TEST_GROUPS MATCHES "unit|threads|explore")
   # Catch2's main and its precompiled header: the two slow parts of a small test, compiled once.
   add_library(quire_test_main OBJECT main.cpp)
   target_link_libraries(quire_test_main PUBLIC quire_test_base)
+  target_compile_options(quire_test_main PRIVATE ${QUIRE_TEST_FLAGS})
   target_precompile_headers(quire_test_main PRIVATE catch.hpp)
   quire_strict(quire_test_main)
   if(TARGET Catch2::Catch2WithMain)
@@ -40,8 +45,6 @@ if(QUIRE_TEST_FORMATS)
   endif()
 endif()
 
-option(QUIRE_TEST_OPTIMISED "OFF: what asks for -O1 or -Og is compiled with the flags of all" ON)
-
 # quire_add_test(NAME [SOURCES...] [THREADS | EXPLORES] [FLAGS ...] [DEFINITIONS ...] [LIBRARIES ...]
 #                [TIMEOUT SECONDS] [FOR_EACH_FORMAT TEMPLATE] [PRECOMPILE HEADER])
 #
@@ -50,8 +53,8 @@ option(QUIRE_TEST_OPTIMISED "OFF: what asks for -O1 or -Og is compiled with the 
 #   FOR_EACH_FORMAT   a template of a source, made once for each format of the suite with @format@ its name
 #   THREADS    worth running under the thread sanitizer; these are the tests with label `threads`
 #   EXPLORES   runs operations in all their orders: the same in every row, and long; label `explore`
-#   FLAGS      compiled with these as well, and without the shared precompiled header. -Og where compiling takes longer
-#              than running
+#   FLAGS      compiled with these instead of QUIRE_TEST_FLAGS, and without the shared precompiled header: -O1, -O2 or
+#              -Og where running takes longer than compiling
 #   PRECOMPILE a header that most of the sources include, where it is worth it
 #   TIMEOUT    of one test case; default 300
 function(quire_add_test name)
@@ -68,9 +71,6 @@ function(quire_add_test name)
     set(group threads)
   elseif(arg_EXPLORES)
     set(group explore)
-  endif()
-  if(NOT QUIRE_TEST_OPTIMISED)
-    list(FILTER arg_FLAGS EXCLUDE REGEX "^-O[1g]$")
   endif()
 
   foreach(source IN LISTS sources)
@@ -93,7 +93,11 @@ function(quire_add_test name)
       target_sources(${target} PRIVATE ${source})
     endforeach()
   endif()
-  target_compile_options(${target} PRIVATE ${arg_FLAGS})
+  if(arg_FLAGS)
+    target_compile_options(${target} PRIVATE ${arg_FLAGS})
+  else()
+    target_compile_options(${target} PRIVATE ${QUIRE_TEST_FLAGS})
+  endif()
   target_compile_definitions(${target} PRIVATE ${arg_DEFINITIONS})
   if(arg_PRECOMPILE)
     target_precompile_headers(${target} PRIVATE ${arg_PRECOMPILE})
