@@ -80,8 +80,8 @@ def measure(scratch):
 
 def print_table(found):
     print(f"  {'':12}{'lines':>8}{'seconds':>9}{'classes':>9}{'functions':>11}   instantiated by clang")
-    for what, figures in found.items():
-        print(f"  {what:12}{figures['lines']:8}{figures['seconds']:9.2f}{figures['classes']:9}{figures['functions']:11}")
+    for what, of in found.items():
+        print(f"  {what:12}{of['lines']:8}{of['seconds']:9.2f}{of['classes']:9}{of['functions']:11}")
 
 
 def faults_of(found, bound):

@@ -146,7 +146,8 @@ def print_table(row, found):
     for name in functions:
         cells = ["{} ({})".format(*found[name, form].figures) for form in formats]
         called = dict.fromkeys(each for form in formats for each in found[name, form].called)
-        print(f"  {name:18}" + "".join(f"{cell:>15}" for cell in cells), "  ", ", ".join(called) if len(called) < 5 else "")
+        named = ", ".join(called) if len(called) < 5 else ""
+        print(f"  {name:18}{''.join(f'{cell:>15}' for cell in cells)}   {named}".rstrip())
 
 
 def faults_of(found, bound):
