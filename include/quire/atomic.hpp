@@ -31,9 +31,20 @@ template <class T>
 QUIRE_INLINE T exchange(T* at, T value, order o) noexcept {
   return __atomic_exchange_n(at, value, static_cast<int>(o));
 }
+// GCC before 14 makes of RISC-V's exchange a pair of lr and sc that releases nothing unless the order of failure does,
+// which none may: seen in what GCC 12 makes; later ones take both orders together.
+#if defined __riscv && defined __GNUC__ && !defined __clang__ && __GNUC__ < 14
+inline constexpr bool exchange_lacks_release = true;
+#else
+inline constexpr bool exchange_lacks_release = false;
+#endif
 // On failure `expected` becomes what was read (relaxed: the caller decides anew from it).
 template <class T>
 [[nodiscard]] QUIRE_INLINE bool compare_exchange(T* at, T& expected, T desired, order o) noexcept {
+  if constexpr (exchange_lacks_release) {
+    if (o == order::seq_cst) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    else if (o == order::release || o == order::acq_rel) __atomic_thread_fence(__ATOMIC_RELEASE);
+  }
   return __atomic_compare_exchange_n(at, &expected, desired, false, static_cast<int>(o), __ATOMIC_RELAXED);
 }
 template <class T>
