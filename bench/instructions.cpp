@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Every workload once, under callgrind (run.py starts it so): instructions do not depend on what else the machine does.
-// Each row is dumped with the text "row WORKLOAD FORMAT PATH UNITS" as its trigger.
+// Each row is dumped with the text "row WORKLOAD/FORMAT/POLICY/PATH UNITS" as its trigger.
 //
-//   bench_instructions [PART...]   only rows whose "WORKLOAD/FORMAT/PATH" contains one of the parts
+//   bench_instructions [PART...]   only rows whose "WORKLOAD/FORMAT/POLICY/PATH" contains one of the parts
 #include <string>  // string
 
 #include <valgrind/callgrind.h>  // CALLGRIND_START_INSTRUMENTATION
@@ -14,7 +14,7 @@ namespace {
 // The text is made before the count starts; the dump comes before the stop, which forgets the count.
 class callgrind_meter final : public quire_bench::stopwatch {
  public:
-  explicit callgrind_meter(const quire_bench::row& r) : row_("row " + r.workload + " " + r.format + " " + r.path) {}
+  explicit callgrind_meter(const quire_bench::row& r) : row_("row " + r.name()) {}
 
   void start(std::uint64_t units) override {
     row_ += " " + std::to_string(units);

@@ -3,14 +3,18 @@
 // within one run, not times of different runs.
 #include <benchmark/benchmark.h>
 
-#include <chrono>  // steady_clock
-#include <string>  // string
+#include <time.h>  // clock_gettime
 
-#include "workloads.hpp"
+#include "limits.hpp"
 
 namespace {
 
-using clock_type = std::chrono::steady_clock;
+// Of this process alone: whoever else is on the processor does not count.
+double seconds_of_cpu() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 class clock_meter final : public quire_bench::stopwatch {
  public:
@@ -19,12 +23,12 @@ class clock_meter final : public quire_bench::stopwatch {
 
   void start(std::uint64_t of_work) override {
     units += of_work;
-    begin_ = clock_type::now();
+    begin_ = seconds_of_cpu();
   }
-  void stop() override { seconds = std::chrono::duration<double>(clock_type::now() - begin_).count(); }
+  void stop() override { seconds = seconds_of_cpu() - begin_; }
 
  private:
-  clock_type::time_point begin_{};
+  double begin_ = 0;
 };
 
 void run_row(benchmark::State& state, const quire_bench::row& row) {
@@ -36,49 +40,13 @@ void run_row(benchmark::State& state, const quire_bench::row& row) {
   state.SetItemsProcessed(static_cast<std::int64_t>(meter.units));
 }
 
-// ---- limits: an item is one entry of as many tables as the workloads of pages have.
-
-constexpr std::size_t words = quire_bench::paged / quire_bench::page;
-
-void limit_memset(benchmark::State& state) {
-  std::vector<std::uint64_t> tables(words, 1);
-  for (auto _ : state) {
-    std::memset(tables.data(), 0, words * sizeof(std::uint64_t));
-    benchmark::ClobberMemory();
-  }
-  state.SetItemsProcessed(static_cast<std::int64_t>(words) * state.iterations());
-}
-BENCHMARK(limit_memset);
-
-void limit_read_modify_write(benchmark::State& state) {
-  std::vector<std::uint64_t> tables(words, 7);
-  std::uint64_t mask = 4;
-  for (auto _ : state) {
-    for (std::uint64_t& word : tables) word ^= mask;
-    benchmark::ClobberMemory();
-  }
-  state.SetItemsProcessed(static_cast<std::int64_t>(words) * state.iterations());
-}
-BENCHMARK(limit_read_modify_write);
-
-void limit_compare_exchange(benchmark::State& state) {
-  std::vector<std::uint64_t> tables(words, 7);
-  const auto order = quire_bench::shuffled(words);
-  for (auto _ : state)
-    for (const std::uint64_t i : order) {
-      std::uint64_t expected = quire::atomic::load(&tables[i], quire::order::relaxed);
-      benchmark::DoNotOptimize(
-          quire::atomic::compare_exchange(&tables[i], expected, expected ^ 4, quire::order::release));
-    }
-  state.SetItemsProcessed(static_cast<std::int64_t>(words) * state.iterations());
-}
-BENCHMARK(limit_compare_exchange);
-
 }  // namespace
 
+// To prepare a row takes longer than what is timed, so each repetition is one iteration.
 int main(int argc, char** argv) {
   for (const quire_bench::row& row : quire_bench::all_rows())
-    benchmark::RegisterBenchmark(row.name().c_str(), run_row, row)->UseManualTime();
+    benchmark::RegisterBenchmark(row.name().c_str(), run_row, row)->UseManualTime()->Iterations(1);
+  quire_bench::register_limits();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -9,6 +9,7 @@
 #include <cstring>  // memset
 
 #include <quire/format/arm64_stage2.hpp>  // arm64::stage2_4k
+#include <quire/format/intel_ept.hpp>     // intel::ept
 #include <quire/format/riscv_gstage.hpp>  // riscv::sv39x4
 #include <quire/policy/epoch.hpp>         // epoch_section
 #include <quire/policy/table_cache.hpp>   // table_cache
@@ -97,14 +98,38 @@ struct open_lock {
   void unlock_shared() noexcept {}
 };
 
-// How sessions are kept apart: by that lock, or not at all, in sections of the epoch reclaimer.
-struct locked {
-  using locking = quire::locking::shared<open_lock>;
-  using guard_type = open_lock;
-  open_lock guard;
+// A readers-writer lock as small as one can be: how many readers there are, and whether a writer is.
+class rw_lock {
+ public:
+  void lock_shared() noexcept {
+    while ((atomic::fetch_add(&state_, reader, order::acquire) & writer) != 0) [[unlikely]] {
+      unlock_shared();
+      while ((atomic::load(&state_, order::relaxed) & writer) != 0) {
+      }
+    }
+  }
+  void unlock_shared() noexcept { atomic::fetch_add(&state_, 0U - reader, order::release); }
+  void lock() noexcept {
+    for (unsigned free = 0; !atomic::compare_exchange(&state_, free, writer, order::acquire);) free = 0;
+  }
+  void unlock() noexcept { atomic::fetch_and(&state_, ~writer, order::release); }
+
+ private:
+  static constexpr unsigned writer = 1, reader = 2;
+  unsigned state_ = 0;
+};
+
+// How sessions are kept apart: by a lock, or not at all, in sections of the epoch reclaimer.
+template <class Lock>
+struct under_lock {
+  using locking = quire::locking::shared<Lock>;
+  using guard_type = Lock;
+  Lock guard;
   template <class Table>
   void collect(Table&) noexcept {}
 };
+using locked = under_lock<open_lock>;
+using read_locked = under_lock<rw_lock>;
 struct lockless {
   using locking = quire::locking::concurrent<epoch_section>;
   using guard_type = epoch_section;
@@ -132,6 +157,8 @@ struct counted_invalidation {
 template <pte_format Format, class Memory, class Sync = locked>
 struct rig {
   using format = Format;
+  template <class Other>
+  using under = rig<Format, Memory, Other>;
   using cache_type = table_cache<arena, direct_memory, typename Format::word>;
   struct kernel : policies {
     using locking = typename Sync::locking;
@@ -156,8 +183,8 @@ struct rig {
 
   static constexpr input_address guest{gib};
   static constexpr output_address host{8 * gib};
-  static constexpr attributes ordinary{.allowed = read_write, .may_write = true};
-  static constexpr attributes executed{.allowed = all_access, .may_write = true};
+  // As a write fault leaves it: the hardware has nothing to add.
+  static constexpr attributes ordinary{.allowed = read_write, .may_write = true, .dirty = Format::facts.sets_dirty};
 
   [[nodiscard]] input_range range() const noexcept { return input_range::sized(guest, bytes); }
   [[nodiscard]] static output_address behind(input_address address) noexcept { return host + (address - guest); }

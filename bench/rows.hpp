@@ -17,11 +17,12 @@ class stopwatch {
   ~stopwatch() = default;
 };
 
+// `policy`: shared (one lock) or concurrent (read sections). `path`: run (entries are owned many at a time) or word.
 struct row {
-  std::string workload, format, path;
+  std::string workload, format, policy, path;
   void (*run)(stopwatch&);
 
-  [[nodiscard]] std::string name() const { return workload + "/" + format + "/" + path; }
+  [[nodiscard]] std::string name() const { return workload + "/" + format + "/" + policy + "/" + path; }
 };
 
 // Those of every rows.cpp.in that was linked in.

@@ -1,145 +1,180 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Instructions per unit of work, counted by callgrind, against the limits.
+"""Measures the benchmarks of a build and holds them to their targets (targets.py).
 
-usage: run.py BUILD_BENCH_DIR [--filter TEXT]... [--json FILE]
-
-Instructions, unlike times, do not depend on what else the machine does. A row is WORKLOAD/FORMAT/PATH: path `run` has a
-memory policy that owns runs of entries, `word` one that does not; both are under a lock that costs nothing. `sections` is
-`word` in read sections instead. Exits 1 when a row misses its limit, or when a workload costs more than 15 % more
-in a section than under that lock (all but NOT_HELD are held to that).
+A row is WORKLOAD/FORMAT/POLICY/PATH. Policy `shared` is one lock, which costs nothing but in rows that say otherwise;
+`concurrent` is read sections. Path `run` has a memory policy that owns runs of entries, `word` one that does not.
+Instructions, unlike times, do not depend on what else the machine does; of times only ratios within one run count.
+Exits 1 when a row misses.
 """
 
 import argparse
-import glob
 import json
 import os
-import re
 import subprocess
 import sys
-import tempfile
 
-# Workload: unit, aim, limit on the run path, then the same two on the word path. None: no such figure.
-# Only a limit can fail the run; an aim is what the design thinks possible.
-TARGETS = {
-    "map_2m_range": ("block", 10, None, 10, None),
-    "map_2m_fault": ("call", 40, None, 40, None),
-    "map_4k_range": ("entry", 1.2, None, None, None),
-    "map_4k_fault": ("call", 65, None, 65, None),
-    "split_2m": ("entry", 1.1, 1.5, None, None),
-    "split_1g": ("entry", 1.1, None, None, None),
-    "split_again": ("block", 10, 15, 10, 15),
-    "split_again_64": ("section", 80, None, 80, None),
-    "clear_dirty_log": ("section", 210, None, 800, None),
-    "dirty_log_clear": ("section", None, None, None, None),
-    "write_protect_all": ("entry", 2.5, 4, 13, None),
-    "write_protect_mask_half": ("section", 430, None, 430, None),
-    "write_protect_mask_one": ("section", 75, None, 75, None),
-    "fast_path": ("call", 65, 80, 65, 80),
-    "fast_path_sequential": ("call", 65, 80, 65, 80),
-    "age_page": ("call", None, None, None, None),
-    "relax_page": ("call", None, None, None, None),
-    "fault_fast": ("call", None, None, None, None),
-    "lookup": ("call", 52, 60, 52, 60),
-    "lookup_decoded": ("call", None, None, None, None),
-    "unmap_4k": ("entry", 3, None, 3, None),
-    "discard_4k": ("entry", 0.1, None, 0.1, None),
-    "age_all": ("entry", 2.5, None, 13, None),
-}
+import measure
+import targets
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BASELINE = os.path.join(HERE, "baseline.json")
+KEY = ("workload", "format", "policy", "path")
 
 
-# What is held to SECTIONS_MAY_COST: all that the read side of a lock may do, faults, dirty logging and whole ranges. Not
-# held are calls that find next to nothing to do (the session itself is what they cost), a mask of every second page, and
-# taking away: a section must read and lock what an owner who is alone need not.
-NOT_HELD = {"split_again", "split_again_64", "write_protect_mask_half", "write_protect_mask_one", "unmap_4k", "discard_4k"}
-SECTIONS_MAY_COST = 1.15
+def program(build, name):
+    path = os.path.join(build, "bench", name)
+    if not os.access(path, os.X_OK):
+        sys.exit(f"no {path}")
+    return path
 
 
-def sections_against_word(rows):
-    """Prints what sections cost beside a lock that costs nothing; the number of rows where that is too much."""
-    figures = {(row["workload"], row["format"], row["path"]): row["per_unit"] for row in rows}
-    missed = 0
-    for (workload, format_name, path), word in figures.items():
-        sections = figures.get((workload, format_name, "sections"))
-        if path != "word" or sections is None:
+def name_of(row):
+    return "/".join(row[part] for part in KEY)
+
+
+def rounded(value):
+    return None if value is None else float(f"{value:.5g}")
+
+
+def gather(args):
+    """The rows, with what was measured of them."""
+    counts = {name: counted / units for name, units, counted in
+              measure.count(program(args.build, "bench_instructions"), args.filter)} if args.instructions else {}
+    times = measure.nanoseconds(program(args.build, "bench_operations"), args.filter) if args.time else {}
+    rows = []
+    for name in counts or times:
+        if name.startswith("limit/"):
             continue
-        ratio = sections / word
-        too_much = workload not in NOT_HELD and ratio > SECTIONS_MAY_COST
-        missed += too_much
-        verdict = "" if workload in NOT_HELD else "MISSED" if too_much else "ok"
-        print(f"sections / word: {workload:24} {format_name:14} {ratio:7.2f}  {verdict}")
-    return missed
+        workload, format_name, policy, path = name.split("/")
+        if policy == "reference":
+            continue
+        limit, words = targets.limit_of(workload, path)
+        limit_time = times.get("limit/" + limit)
+        reference = "/".join((workload, format_name, "reference", path))
+        rows.append({"workload": workload, "format": format_name, "policy": policy, "path": path,
+                     "unit": targets.WORKLOADS[workload].unit,
+                     "instructions_per_unit": counts.get(name), "ns_per_unit": times.get(name),
+                     "limit": limit, "limit_ns_per_unit": limit_time and limit_time * words,
+                     "reference_instructions_per_unit": counts.get(reference),
+                     "reference_ns_per_unit": times.get(reference),
+                     "target": targets.target_of(workload, format_name, policy, path, args.plain)})
+    rows = [{column: rounded(value) if isinstance(value, float) else value for column, value in row.items()}
+            for row in rows]
+    return rows, {name.split("/")[1]: rounded(time) for name, time in times.items() if name.startswith("limit/")}
 
 
-def count(program, filters):
-    """Runs the program under callgrind; yields (workload, format, path, units, instructions)."""
-    with tempfile.TemporaryDirectory() as place:
-        out = os.path.join(place, "counts")
-        command = ["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", "--dump-line=no",
-                   "--toggle-collect=*measured_*",
-                   f"--callgrind-out-file={out}", program, *filters]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr}failed with {done.returncode}")
-        for name in sorted(glob.glob(out + ".*"), key=lambda path: int(path.rsplit(".", 1)[1])):
-            with open(name, encoding="utf-8") as dump:
-                text = dump.read()
-            row = re.search(r"^desc: Trigger: Client Request: row (\S+) (\S+) (\S+) (\d+)$", text, re.MULTILINE)
-            total = re.search(r"^totals: (\d+)", text, re.MULTILINE)
-            if row and total:
-                yield row[1], row[2], row[3], int(row[4]), int(total[1])
+def number(value, digits=2):
+    return "" if value is None else f"{value:.{digits}f}" if value < 100 else f"{value:.0f}"
 
 
-def judge(figure, aim, limit):
-    if limit is not None and figure > limit:
-        return "MISSED"
-    if aim is not None and figure > aim:
-        return "above aim"
-    return "ok" if aim is not None else ""
+def show(rows):
+    layout = "{:24} {:13} {:10} {:5} {:7} {:>9} {:>9} {:>7}  {:6} {:>8} {:>8} {:>7}"
+    print(layout.format("workload", "format", "policy", "path", "per", "instr", "reference", "target", "", "ns", "limit",
+                        "ratio"))
+    for row in rows:
+        counted, target, time, limit = (row[c] for c in ("instructions_per_unit", "target", "ns_per_unit",
+                                                        "limit_ns_per_unit"))
+        verdict = "" if None in (counted, target) else "MISSED" if counted > target else "ok"
+        ratio = time / limit if time and limit else None
+        print(layout.format(*(row[part] for part in KEY), row["unit"], number(counted),
+                            number(row["reference_instructions_per_unit"]), number(target), verdict, number(time),
+                            number(limit), number(ratio)))
 
 
-def number(value):
-    return "" if value is None else f"{value:g}"
+def over_target(rows):
+    for row in rows:
+        if None not in (row["instructions_per_unit"], row["target"]) and row["instructions_per_unit"] > row["target"]:
+            yield f"{name_of(row)}: {row['instructions_per_unit']:.2f} instructions, target {row['target']:g}"
+
+
+def over_limit(rows, limits):
+    for row in rows:
+        if row["workload"] not in targets.TIMES or (row["policy"], row["path"]) != ("shared", "run"):
+            continue
+        beside, most = targets.TIMES[row["workload"]]
+        least = row["reference_ns_per_unit"] if beside == "reference" else limits.get(beside)
+        if row["ns_per_unit"] and least and row["ns_per_unit"] > most * least:
+            yield f"{name_of(row)}: {row['ns_per_unit'] / least:.2f} times {beside}, at most {most:g}"
+
+
+def over_word(rows):
+    """Sections that cost too much beside a lock that costs nothing."""
+    counted = {name_of(row): row["instructions_per_unit"] for row in rows}
+    for row in rows:
+        word = counted.get(name_of({**row, "policy": "shared"}))
+        if row["policy"] != "concurrent" or row["workload"] in targets.NOT_HELD or not word:
+            continue
+        ratio = row["instructions_per_unit"] / word
+        if ratio > targets.SECTIONS_MAY_COST:
+            yield f"{name_of(row)}: {ratio:.2f} times the same under a lock, at most {targets.SECTIONS_MAY_COST:g}"
+
+
+def compiler(build):
+    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
+        path = next(line.split("=", 1)[1].strip() for line in cache if line.startswith("CMAKE_CXX_COMPILER:"))
+    return subprocess.run([path, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")[0]
+
+
+def gate(args):
+    """The few rows of bench_gate against the committed baseline, or into it."""
+    found = {name: round(counted / units, 4) for name, units, counted in
+             measure.count(program(args.build, "bench_gate"), [])}
+    if args.write_baseline:
+        with open(BASELINE, "w", encoding="utf-8") as out:
+            json.dump({"compiler": compiler(args.build), "instructions_per_unit": found}, out, indent=1)
+            out.write("\n")
+        print(f"{len(found)} rows written")
+        return 0
+    with open(BASELINE, encoding="utf-8") as kept:
+        baseline = json.load(kept)
+    if baseline["compiler"] != compiler(args.build):
+        print(f"the baseline is of {baseline['compiler']}, this is {compiler(args.build)}")
+    before = baseline["instructions_per_unit"]
+    worse = [name for name in before if name in found and found[name] > targets.MAY_GROW_TO * before[name]]
+    better = [name for name in before if name in found and found[name] * targets.MAY_GROW_TO < before[name]]
+    for verdict, names in (("better", better), ("WORSE", worse)):
+        for name in names:
+            print(f"{verdict}: {name}: {before[name]:g} -> {found[name]:g}, {found[name] / before[name] - 1:+.1%}")
+    unlike = sorted(set(before) ^ set(found))
+    for name in unlike:
+        print(f"only {'in the baseline' if name in before else 'measured'}: {name}")
+    print(f"{len(found)} rows, {len(better)} better, {len(worse)} worse than the baseline")
+    return 1 if worse or unlike else 0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("build", help="where bench_instructions is, or below which in bench/")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", help="where CMake built the benchmarks")
+    parser.add_argument("--instructions", action="store_true", help="count instructions (the default)")
+    parser.add_argument("--time", action="store_true", help="take times, and the limits beside them")
     parser.add_argument("--filter", action="append", default=[], metavar="TEXT",
-                        help="only rows whose WORKLOAD/FORMAT/PATH contains TEXT (may be repeated)")
+                        help="only rows whose WORKLOAD/FORMAT/POLICY/PATH contains TEXT (may be repeated)")
     parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
+    parser.add_argument("--plain", action="store_true", help="the build is at -O2 for any x86-64: other targets")
+    parser.add_argument("--against-baseline", action="store_true", help="fail where a row is worse than the baseline")
+    parser.add_argument("--write-baseline", action="store_true", help="make what is measured the baseline")
     args = parser.parse_args()
+    if args.against_baseline or args.write_baseline:
+        return gate(args)
+    args.instructions = args.instructions or not args.time
 
-    candidates = [os.path.join(args.build, *parts) for parts in (("bench", "bench_instructions"), ("bench_instructions",))]
-    program = next((path for path in candidates if os.access(path, os.X_OK)), None)
-    if program is None:
-        sys.exit(f"no bench_instructions in {args.build}")
-
-    layout = "{:24} {:14} {:8} {:>12}  {:8} {:>6} {:>6}  {}"
-    print(layout.format("workload", "format", "path", "instructions", "per", "limit", "aim", "verdict"))
-    rows = []
-    for workload, format_name, path, units, instructions in count(program, args.filter):
-        unit, *figures = TARGETS[workload]
-        aim, limit = {"run": figures[:2], "word": figures[2:], "sections": (None, None)}[path]
-        if instructions == 0:
-            sys.exit(f"{workload}/{format_name}/{path}: nothing was counted")
-        figure = instructions / units
-        verdict = judge(figure, aim, limit)
-        rows.append({"workload": workload, "format": format_name, "path": path, "unit": unit, "units": units,
-                     "instructions": instructions, "per_unit": round(figure, 4), "limit": limit, "aim": aim,
-                     "verdict": verdict})
-        print(layout.format(workload, format_name, path, f"{figure:.3f}", unit, number(limit), number(aim), verdict))
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as out:
-            json.dump(rows, out, indent=1)
-            out.write("\n")
-    missed = sum(row["verdict"] == "MISSED" for row in rows) + sections_against_word(rows)
-    above = sum(row["verdict"] == "above aim" for row in rows)
-    print(f"{len(rows)} rows, {missed} above their limit, {above} above their aim")
+    rows, limits = gather(args)
     if not rows:
         sys.exit("no row was measured")
-    sys.exit(1 if missed else 0)
+    show(rows)
+    for name, time in limits.items():
+        print(f"limit {name}: {time:.2f} ns")
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as out:
+            json.dump({"compiler": compiler(args.build), "rows": rows, "limits_ns": limits}, out, indent=1)
+            out.write("\n")
+    missed = [*over_target(rows), *over_limit(rows, limits), *(over_word(rows) if args.instructions else ())]
+    for line in missed:
+        print("MISSED", line)
+    print(f"{len(rows)} rows, {len(missed)} misses")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Runs the programs of the benchmarks: callgrind counts, Google Benchmark times."""
+
+import glob
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+REPETITIONS = 7
+
+
+def run(command, **how):
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **how)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}failed with {done.returncode}")
+    return done.stdout
+
+
+def count(program, filters):
+    """Instructions of one run under callgrind: yields (name of the row, units, instructions)."""
+    with tempfile.TemporaryDirectory() as place:
+        out = os.path.join(place, "counts")
+        run(["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", "--dump-line=no",
+             "--toggle-collect=*measured_*", f"--callgrind-out-file={out}", program, *filters],
+            stdout=subprocess.DEVNULL)
+        for name in sorted(glob.glob(out + ".*"), key=lambda path: int(path.rsplit(".", 1)[1])):
+            with open(name, encoding="utf-8") as dump:
+                text = dump.read()
+            row = re.search(r"^desc: Trigger: Client Request: row (\S+) (\d+)$", text, re.MULTILINE)
+            total = re.search(r"^totals: (\d+)", text, re.MULTILINE)
+            if row and total:
+                if int(total[1]) == 0:
+                    sys.exit(f"{row[1]}: nothing was counted")
+                yield row[1], int(row[2]), int(total[1])
+
+
+def nanoseconds(program, filters):
+    """Medians of several repetitions that are spread over one run: {name of the row, or of a limit: ns per unit}."""
+    chosen = "|".join(re.escape(text) for text in filters)
+    text = run([program, f"--benchmark_filter=^limit/|{chosen}" if chosen else "--benchmark_filter=.",
+                f"--benchmark_repetitions={REPETITIONS}", "--benchmark_enable_random_interleaving=true",
+                "--benchmark_format=json"], stdout=subprocess.PIPE)
+    times = {}
+    for each in json.loads(text)["benchmarks"]:
+        if each["run_type"] == "iteration":
+            times.setdefault(each["name"].split("/iterations:")[0], []).append(1e9 / each["items_per_second"])
+    return {name: statistics.median(found) for name, found in times.items()}
