@@ -3,7 +3,8 @@
 // within one run, not times of different runs.
 #include <benchmark/benchmark.h>
 
-#include <time.h>  // clock_gettime
+#include <malloc.h>  // mallopt
+#include <time.h>    // clock_gettime
 
 #include "limits.hpp"
 
@@ -31,22 +32,26 @@ class clock_meter final : public quire_bench::stopwatch {
   double begin_ = 0;
 };
 
-void run_row(benchmark::State& state, const quire_bench::row& row) {
+void run_row(benchmark::State& state, void (*run)(quire_bench::stopwatch&)) {
   clock_meter meter;
   for (auto _ : state) {
-    row.run(meter);
+    run(meter);
     state.SetIterationTime(meter.seconds);
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(meter.units));
 }
 
+// To prepare a row takes longer than what is timed, so each repetition is one iteration.
+void add(const char* name, void (*run)(quire_bench::stopwatch&)) {
+  benchmark::RegisterBenchmark(name, run_row, run)->UseManualTime()->Iterations(1);
+}
+
 }  // namespace
 
-// To prepare a row takes longer than what is timed, so each repetition is one iteration.
 int main(int argc, char** argv) {
-  for (const quire_bench::row& row : quire_bench::all_rows())
-    benchmark::RegisterBenchmark(row.name().c_str(), run_row, row)->UseManualTime()->Iterations(1);
-  quire_bench::register_limits();
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);  // tables come from new memory for every row, whichever ran before
+  for (const quire_bench::row& row : quire_bench::all_rows()) add(row.name().c_str(), row.run);
+  for (const quire_bench::limit_row& row : quire_bench::all_limits) add(row.name, row.run);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
