@@ -11,9 +11,11 @@ Exits 1 when a row misses.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 
+import growth
 import measure
 import targets
 
@@ -38,10 +40,18 @@ def rounded(value):
 
 
 def gather(args):
-    """The rows, with what was measured of them."""
+    """The rows, with what was measured of them. The references that belong to them are always among what is run."""
+    filters = [each for text in args.filter
+               for each in (text, re.sub("/(shared|concurrent).*", "/reference/", text))]
     counts = {name: counted / units for name, units, counted in
-              measure.count(program(args.build, "bench_instructions"), args.filter)} if args.instructions else {}
-    times = measure.nanoseconds(program(args.build, "bench_operations"), args.filter) if args.time else {}
+              measure.count(program(args.build, "bench_instructions"), filters)} if args.instructions else {}
+    times = measure.nanoseconds(program(args.build, "bench_operations"), filters) if args.time else {}
+
+    def of_reference(figures, workload, format_name, path):
+        """Where nothing would be different word by word there is only the one for runs."""
+        of_run, of_path = (figures.get(f"{workload}/{format_name}/reference/{each}") for each in ("run", path))
+        return of_run if of_path is None else of_path
+
     rows = []
     for name in counts or times:
         if name.startswith("limit/"):
@@ -51,14 +61,15 @@ def gather(args):
             continue
         limit, words = targets.limit_of(workload, path)
         limit_time = times.get("limit/" + limit)
-        reference = "/".join((workload, format_name, "reference", path))
         rows.append({"workload": workload, "format": format_name, "policy": policy, "path": path,
                      "unit": targets.WORKLOADS[workload].unit,
                      "instructions_per_unit": counts.get(name), "ns_per_unit": times.get(name),
                      "limit": limit, "limit_ns_per_unit": limit_time and limit_time * words,
-                     "reference_instructions_per_unit": counts.get(reference),
-                     "reference_ns_per_unit": times.get(reference),
+                     "reference_instructions_per_unit": of_reference(counts, workload, format_name, path),
+                     "reference_ns_per_unit": of_reference(times, workload, format_name, path),
                      "target": targets.target_of(workload, format_name, policy, path, args.plain)})
+    order = [list(targets.WORKLOADS), list(targets.SLACK), ["shared", "concurrent"], ["run", "word"]]
+    rows.sort(key=lambda row: [names.index(row[part]) for names, part in zip(order[1:] + order[:1], KEY[1:] + KEY[:1])])
     rows = [{column: rounded(value) if isinstance(value, float) else value for column, value in row.items()}
             for row in rows]
     return rows, {name.split("/")[1]: rounded(time) for name, time in times.items() if name.startswith("limit/")}
@@ -116,14 +127,18 @@ def compiler(build):
     return subprocess.run([path, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")[0]
 
 
+def write_json(path, value):
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump(value, out, indent=1)
+        out.write("\n")
+
+
 def gate(args):
     """The few rows of bench_gate against the committed baseline, or into it."""
     found = {name: round(counted / units, 4) for name, units, counted in
              measure.count(program(args.build, "bench_gate"), [])}
     if args.write_baseline:
-        with open(BASELINE, "w", encoding="utf-8") as out:
-            json.dump({"compiler": compiler(args.build), "instructions_per_unit": found}, out, indent=1)
-            out.write("\n")
+        write_json(BASELINE, {"compiler": compiler(args.build), "instructions_per_unit": found})
         print(f"{len(found)} rows written")
         return 0
     with open(BASELINE, encoding="utf-8") as kept:
@@ -151,13 +166,22 @@ def main():
     parser.add_argument("--filter", action="append", default=[], metavar="TEXT",
                         help="only rows whose WORKLOAD/FORMAT/POLICY/PATH contains TEXT (may be repeated)")
     parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
+    parser.add_argument("--growth", metavar="FILE",
+                        help="what memory and threads cost as they grow, instead of the rows; as JSON as well")
+    parser.add_argument("--report", metavar="DIR", help="all of that, as an HTML page with pictures")
     parser.add_argument("--plain", action="store_true", help="the build is at -O2 for any x86-64: other targets")
     parser.add_argument("--against-baseline", action="store_true", help="fail where a row is worse than the baseline")
     parser.add_argument("--write-baseline", action="store_true", help="make what is measured the baseline")
     args = parser.parse_args()
     if args.against_baseline or args.write_baseline:
         return gate(args)
-    args.instructions = args.instructions or not args.time
+    if args.growth:
+        found = growth.gather(args.build)
+        growth.show(found)
+        write_json(args.growth, found)
+        return 0
+    args.time = args.time or args.report is not None
+    args.instructions = args.instructions or not args.time or args.report is not None
 
     rows, limits = gather(args)
     if not rows:
@@ -165,14 +189,17 @@ def main():
     show(rows)
     for name, time in limits.items():
         print(f"limit {name}: {time:.2f} ns")
+    found = {"compiler": compiler(args.build), "rows": rows, "limits_ns": limits}
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as out:
-            json.dump({"compiler": compiler(args.build), "rows": rows, "limits_ns": limits}, out, indent=1)
-            out.write("\n")
+        write_json(args.json, found)
     missed = [*over_target(rows), *over_limit(rows, limits), *(over_word(rows) if args.instructions else ())]
     for line in missed:
         print("MISSED", line)
     print(f"{len(rows)} rows, {len(missed)} misses")
+    if args.report:
+        import report  # pylint: disable=import-outside-toplevel  (needs matplotlib, which nothing else does)
+        report.write(args.report, found, growth.gather(args.build), missed)
+        print(os.path.join(args.report, "index.html"))
     return 1 if missed else 0
 
 
