@@ -83,27 +83,28 @@ struct layout : numbers_of<Format> {
     return (at >> (12 + 9 * level)) & (level == top ? inside_root : 511);
   }
 
-  // The entry of `Level` for an address, or null where no table leads there.
-  template <int Level>
+  // The entry of `Level` for an address, or null where no table leads there; `table` is of level `At`.
+  template <int Level, int At = top>
   [[nodiscard]] QUIRE_INLINE static std::uint64_t* find(std::uint64_t* table, std::uint64_t at) noexcept {
-    for (int level = top; level > Level; --level) {
-      const std::uint64_t entry = atomic::load(table + index(at, level), order::relaxed);
+    std::uint64_t* const place = table + index(at, At);
+    if constexpr (At == Level) return place;
+    else {
+      const std::uint64_t entry = atomic::load(place, order::relaxed);
       if (!is_table(entry)) [[unlikely]]
         return nullptr;
-      table = table_of(entry);
+      return find<Level, At - 1>(table_of(entry), at);
     }
-    return table + index(at, Level);
   }
   // The same, with the tables on the way made.
-  template <int Level, class Stock>
+  template <int Level, int At = top, class Stock>
   [[nodiscard]] QUIRE_INLINE static std::uint64_t* make(std::uint64_t* table, std::uint64_t at, Stock& stock) noexcept {
-    for (int level = top; level > Level; --level) {
-      std::uint64_t* const entry = table + index(at, level);
-      if (*entry == 0) [[unlikely]]
-        atomic::store(entry, table_entry(*stock.take(table_contents::zeroed)), order::release);
-      table = table_of(*entry);
+    std::uint64_t* const place = table + index(at, At);
+    if constexpr (At == Level) return place;
+    else {
+      if (*place == 0) [[unlikely]]
+        atomic::store(place, table_entry(*stock.take(table_contents::zeroed)), order::release);
+      return make<Level, At - 1>(table_of(*place), at, stock);
     }
-    return table + index(at, Level);
   }
 
   static_assert(leaf(rig_type::host.value, 0) == *Format::leaf(rig_type::host, rig_type::ordinary, 0));

@@ -29,18 +29,16 @@ struct one_page : layout<Format> {
     lock.unlock_shared();
     return granted;
   }
-  [[nodiscard]] QUIRE_INLINE static std::uint64_t look_up(std::uint64_t* root, std::uint64_t at) noexcept {
-    const std::uint64_t* table = root;
-    for (int level = base::top;; --level) {
-      const std::uint64_t entry = atomic::load(table + base::index(at, level), order::relaxed);
-      const std::uint64_t inside = (page << (9 * level)) - 1;
-      if (level > 0 && base::is_table(entry)) [[likely]] {
-        table = base::table_of(entry);
-        continue;
-      }
-      if ((entry & base::valid) == 0) return 0;
-      return (((entry & base::address) << base::address_shift) & ~inside) | (at & inside);
+  template <int Level = base::top>
+  [[nodiscard]] QUIRE_INLINE static std::uint64_t look_up(const std::uint64_t* table, std::uint64_t at) noexcept {
+    constexpr std::uint64_t inside = (page << (9 * Level)) - 1;
+    const std::uint64_t entry = atomic::load(table + base::index(at, Level), order::relaxed);
+    if constexpr (Level > 0) {
+      if (base::is_table(entry)) [[likely]]
+        return look_up<Level - 1>(base::table_of(entry), at);
     }
+    if ((entry & base::valid) == 0) return 0;
+    return (((entry & base::address) << base::address_shift) & ~inside) | (at & inside);
   }
   [[gnu::noinline]] static std::uint64_t measured_look_up(std::uint64_t* root, std::uint64_t at) {
     return look_up(root, at);
