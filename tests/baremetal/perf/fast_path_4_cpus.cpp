@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Four vCPUs fault on one table: how long it takes until each has written a word to each page of its quarter of the
 // memory, on the slow path and on the fast one, under a reader-writer lock and without locks. Medians, by the machine's
-// clock; where the emulator runs CPUs side by side that is the host's time, too noisy to be a check. Wanted under the
-// lock: half of the time.
+// clock. Where the emulator runs CPUs side by side that is the host's time, too noisy to be a check. Where it counts
+// instructions, that clock counts those of all CPUs, one CPU at a time: BARE_LEAST_SAVED says how many percent the fast
+// path must save under the lock.
 #include <utility>  // swap
 
 #include "csr.hpp"
 #include "figures.hpp"
+#include "harts.hpp"  // harts_take_turns
 #include "logged_memory.hpp"
 
 namespace {
@@ -103,8 +105,9 @@ class four_vcpus {
   worker workers_[most_cpus]{};
 };
 
+// Gives how many percent of the time the fast path saves.
 template <class Locking>
-void compare(const char* name) {
+std::uint64_t compare(const char* name) {
   median slow_times, fast_times;
   four_vcpus<Locking>{}(slow_times, fast_times);
   const std::uint64_t slow = slow_times(), fast = fast_times();
@@ -118,13 +121,21 @@ void compare(const char* name) {
   line(".slow.dirty ", {slow, ticks_in_millisecond}, " milliseconds");
   line(".fast.dirty ", {fast, ticks_in_millisecond}, " milliseconds");
   line(".saved ", {fast < slow ? 100 * (slow - fast) : 0, slow}, " percent");
+  return fast < slow ? 100 * (slow - fast) / slow : 0;
 }
 
 }  // namespace
 
 void bare::program() {
   if (const char* obstacle = second_stage<format>::obstacle(); obstacle != nullptr) skip(obstacle);
-  compare<faults_at_once>("shared");
-  compare<all_at_once>("concurrent");
+#ifdef BARE_LEAST_SAVED
+  harts_take_turns = true;
+#endif
+  const std::uint64_t saved = compare<faults_at_once>("shared");
+#ifdef BARE_LEAST_SAVED
+  check(saved >= BARE_LEAST_SAVED, "the fast path saves enough", saved);
+#endif
+  static_cast<void>(saved);
+  static_cast<void>(compare<all_at_once>("concurrent"));
   finish();
 }

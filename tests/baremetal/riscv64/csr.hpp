@@ -16,8 +16,10 @@ enum class csr : unsigned {
   vsatp = 0x280,
   hedeleg = 0x602,
   hideleg = 0x603,
+  hie = 0x604,
   henvcfg = 0x60a,
   htval = 0x643,
+  hvip = 0x645,
   htinst = 0x64a,
   hgatp = 0x680,
   time = 0xc01,
@@ -33,6 +35,10 @@ template <csr Which>
 template <csr Which>
 void write(std::uint64_t value) noexcept {
   asm volatile("csrw %1, %0" : : "r"(value), "i"(static_cast<unsigned>(Which)) : "memory");
+}
+template <csr Which>
+void set_bits(std::uint64_t bits) noexcept {
+  asm volatile("csrs %1, %0" : : "r"(bits), "i"(static_cast<unsigned>(Which)) : "memory");
 }
 template <csr Which>
 void clear_bits(std::uint64_t bits) noexcept {

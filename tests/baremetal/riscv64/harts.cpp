@@ -77,6 +77,15 @@ void wait_for(unsigned cpu) noexcept {
 }
 void pause() noexcept {
   execute_fences_sent_here();
+  if (harts_take_turns) {
+    // An interrupt that is pending, enabled and, outside of a guest, never taken: wfi ends at once.
+    constexpr std::uint64_t vs_software = 1U << 2;
+    set_bits<csr::hie>(vs_software);
+    set_bits<csr::hvip>(vs_software);
+    asm volatile("wfi");
+    clear_bits<csr::hvip>(vs_software);
+    return;
+  }
   asm volatile(".word 0x0100000f");  // pause, of Zihintpause; elsewhere a fence that orders nothing
 }
 

@@ -27,6 +27,10 @@ struct harts {
   void wait() noexcept;
 };
 
+// The emulator runs one hart at a time, for as long as that one likes (QEMU, when it counts instructions): pause()
+// gives the others their turn.
+inline constinit bool harts_take_turns = false;
+
 // To be called before this hart walks tables of the VMID: from then on fences of it are sent here.
 void hear_fences_of(unsigned vmid) noexcept;
 void execute_fences_sent_here() noexcept;
