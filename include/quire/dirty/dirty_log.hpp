@@ -115,7 +115,7 @@ class dirty_log {
 
   // Copies the log into `words` (bitmap_words(pages) of them). Without manual_protect it is taken and the pages are
   // protected again. Errors: not_mapped when logging is off; no_root, before anything is taken, or on the way when the
-  // table was destroyed while the lock was let go.
+  // table was destroyed while the lock was let go (then `words` names at least what was taken).
   template <class Cache>
   [[nodiscard]] result<dirty_log_work> get(std::uint64_t* words, Cache& cache) noexcept
     requires harvestable_sink<Sink>
