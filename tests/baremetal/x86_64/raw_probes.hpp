@@ -92,4 +92,39 @@ inline bool gave(const guest_exit& left, std::uint64_t answer) noexcept {
   return left.why == guest_exit::reason::done && left.answer == answer;
 }
 
+inline constexpr command load{verb::load, probed}, store{verb::store, probed + 8, 5}, add{verb::add, probed + 16, 1},
+    call{verb::call, probed + function};
+inline constexpr std::uint64_t first_word = 1000;
+
+// A guest behind these tables. Probes::enter() has the hardware walk them, and forget what it knows.
+template <class Probes>
+class path_probes {
+ public:
+  // The command with another entry at a level; afterwards the entry is what it was.
+  guest_exit with(int level, std::uint64_t entry, const command& what) noexcept {
+    const std::uint64_t before = tables_[level];
+    tables_[level] = entry;
+    static_cast<Probes&>(*this).enter();
+    const guest_exit left = guest_.run(what);
+    after_ = tables_[level];
+    tables_[level] = before;
+    return left;
+  }
+  guest_exit with_bits(int level, std::uint64_t set, std::uint64_t cleared, const command& what) noexcept {
+    return with(level, (tables_[level] & ~cleared) | set, what);
+  }
+  void works(int level, std::uint64_t set, std::uint64_t cleared, const command& what, std::uint64_t answer,
+             const char* text) noexcept {
+    const guest_exit left = with_bits(level, set, cleared, what);
+    judge(gave(left, answer), text, left);
+  }
+
+ protected:
+  path_probes(std::uint64_t table_bits, std::uint64_t page_bits) noexcept : tables_(table_bits, page_bits) {}
+
+  tables tables_;
+  vcpu guest_{quire::input_address{0}};
+  std::uint64_t after_ = 0;  // the entry, as the guest left it
+};
+
 }  // namespace bare::raw

@@ -20,31 +20,10 @@ constexpr std::uint64_t final_address = std::uint64_t{1} << 32, guest_table = st
 constexpr std::uint64_t present = 1, write = 2, user = 4, reserved = 8, fetch = 16;
 constexpr std::uint64_t exit_code_shift = 40, nested_page_fault = std::uint64_t{0x400} << exit_code_shift;
 
-constexpr command load{verb::load, probed}, store{verb::store, probed + 8, 5}, add{verb::add, probed + 16, 1},
-    call{verb::call, probed + function};
-constexpr std::uint64_t first_word = 1000;
-
-class probes {
+class probes : public path_probes<probes> {
  public:
-  // The command with another entry at a level; afterwards the entry is what it was.
-  guest_exit with(int level, std::uint64_t entry, const command& what) noexcept {
-    const std::uint64_t before = tables_[level];
-    tables_[level] = entry;
-    enter();
-    const guest_exit left = guest_.run(what);
-    after_ = tables_[level];
-    tables_[level] = before;
-    return left;
-  }
-  guest_exit with_bits(int level, std::uint64_t set, std::uint64_t cleared, const command& what) noexcept {
-    return with(level, (tables_[level] | set) & ~cleared, what);
-  }
+  probes() noexcept : path_probes(all_access, all_access) {}
 
-  void works(int level, std::uint64_t set, std::uint64_t cleared, const command& what, std::uint64_t answer,
-             const char* text) noexcept {
-    const guest_exit left = with_bits(level, set, cleared, what);
-    judge(gave(left, answer), text, left);
-  }
   // `or_else`: what an emulator is known to report.
   void faults(const guest_exit& left, std::uint64_t error, const char* text, std::uint64_t or_else = 0) noexcept {
     const auto is = [&left](std::uint64_t e) {
@@ -164,13 +143,10 @@ class probes {
   }
 
  private:
+  friend path_probes;
   static constexpr std::uint64_t block(std::uint64_t address) { return address | all_access | ps; }
   // Also forgets what the TLB holds.
   void enter() noexcept { svm::walk(tables_.root(), 1); }
-
-  tables tables_{all_access, all_access};
-  vcpu guest_{quire::input_address{0}};
-  std::uint64_t after_ = 0;
 };
 
 }  // namespace

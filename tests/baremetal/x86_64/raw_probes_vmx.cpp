@@ -25,31 +25,10 @@ constexpr std::uint64_t exit_reason(const guest_exit& left) { return left.syndro
 // EPTP: write-back, 4 levels; bit 6: accessed and dirty flags.
 constexpr std::uint64_t eptp_without_flags = 6 | 3 << 3, eptp_with_flags = eptp_without_flags | 1 << 6;
 
-constexpr command load{verb::load, probed}, store{verb::store, probed + 8, 5}, add{verb::add, probed + 16, 1},
-    call{verb::call, probed + function};
-constexpr std::uint64_t first_word = 1000;
-
-class probes {
+class probes : public path_probes<probes> {
  public:
-  // The command with another entry at a level; afterwards the entry is what it was.
-  guest_exit with(int level, std::uint64_t entry, const command& what) noexcept {
-    const std::uint64_t before = tables_[level];
-    tables_[level] = entry;
-    enter();
-    const guest_exit left = guest_.run(what);
-    after_ = tables_[level];
-    tables_[level] = before;
-    return left;
-  }
-  guest_exit with_bits(int level, std::uint64_t set, std::uint64_t cleared, const command& what) noexcept {
-    return with(level, (tables_[level] & ~cleared) | set, what);
-  }
+  probes() noexcept : path_probes(all_access, all_access | write_back) {}
 
-  void works(int level, std::uint64_t set, std::uint64_t cleared, const command& what, std::uint64_t answer,
-             const char* text) noexcept {
-    const guest_exit left = with_bits(level, set, cleared, what);
-    judge(gave(left, answer), text, left);
-  }
   static bool is_violation(const guest_exit& left, std::uint64_t qualification, std::uint64_t address) noexcept {
     return exit_reason(left) == ept_violation && (left.syndrome & qualification_of_interest) == qualification &&
            left.address.value / page_bytes == address / page_bytes;
@@ -223,6 +202,7 @@ class probes {
   }
 
  private:
+  friend path_probes;
   static constexpr std::uint64_t block(std::uint64_t address) { return address | all_access | write_back | ps; }
   // Also forgets what the caches hold.
   void enter() noexcept {
@@ -230,9 +210,6 @@ class probes {
                .violations_are_exceptions = exceptions_});
   }
 
-  tables tables_{all_access, all_access | write_back};
-  vcpu guest_{quire::input_address{0}};
-  std::uint64_t after_ = 0;
   bool flags_ = true, exceptions_ = false;
 };
 
