@@ -18,22 +18,36 @@ template <pte_format Format>
   } else return address.value >> bits == 0;
 }
 
-// Errors: the range's own defect; unaligned (first byte, or the byte after the last, is no multiple of a page);
-// beyond_input, also for a range that spans the hole between the halves of a sign-extended space.
+namespace detail {
 template <pte_format Format>
-[[nodiscard]] constexpr error check_range(input_range range) noexcept {
+[[nodiscard]] QUIRE_COLD constexpr error range_error(input_range range) noexcept {
   constexpr std::uint64_t page = Format::shape.page_bytes();
   if (range.defect() != errc::none) return {range.defect(), -1, range.first().value};
   if (!range.first().is_aligned(page)) return {errc::unaligned, -1, range.first().value};
   if (!(range.last() + 1).is_aligned(page)) return {errc::unaligned, -1, range.last().value};
   if (!is_translatable<Format>(range.first())) return {errc::beyond_input, -1, range.first().value};
-  if (!is_translatable<Format>(range.last())) return {errc::beyond_input, -1, range.last().value};
+  return {errc::beyond_input, -1, range.last().value};
+}
+}  // namespace detail
+
+// Whether check_range() has nothing to say: by few tests, for it is nearly always so.
+template <pte_format Format>
+[[nodiscard]] QUIRE_INLINE constexpr bool is_sound(input_range range) noexcept {
+  const std::uint64_t first = range.first().value, last = range.last().value;
+  if (range.defect() != errc::none || ((first | (last + 1)) & (Format::shape.page_bytes() - 1)) != 0) return false;
   if constexpr (Format::facts.sign_extended) {
-    constexpr int top = Format::shape.input_bits() - 1;
-    if ((range.first().value >> top) != (range.last().value >> top))
-      return {errc::beyond_input, -1, range.last().value};
+    if ((first ^ last) >> (Format::shape.input_bits() - 1) != 0) return false;
   }
-  return {};
+  return is_translatable<Format>(range.last());
+}
+
+// Errors: the range's own defect; unaligned (first byte, or the byte after the last, is no multiple of a page);
+// beyond_input, also for a range that spans the hole between the halves of a sign-extended space.
+template <pte_format Format>
+[[nodiscard]] QUIRE_INLINE constexpr error check_range(input_range range) noexcept {
+  if (is_sound<Format>(range)) [[likely]]
+    return {};
+  return detail::range_error<Format>(range);
 }
 
 // The page that an address (of any byte) lies in.
@@ -42,16 +56,15 @@ template <pte_format Format>
   return input_range::sized(address.align_down(Format::shape.page_bytes()), Format::shape.page_bytes());
 }
 
-// The pages from the first to the last bit of a mask that is not 0 (bit b: the page b pages after `first`). Errors:
-// range_overflow.
+// The pages from the first to the last bit of a mask that is not 0 (bit b: the page b pages after `first`). One that
+// would wrap is a range that remembers so.
 template <pte_format Format>
-[[nodiscard]] constexpr result<input_range> masked_range(input_address first, std::uint64_t mask) noexcept {
+[[nodiscard]] constexpr input_range masked_range(input_address first, std::uint64_t mask) noexcept {
   constexpr int bits = Format::shape.page_bits;
   const auto low = static_cast<unsigned>(__builtin_ctzll(mask));
   const auto high = 63 - static_cast<unsigned>(__builtin_clzll(mask));
   const input_address from = first + (std::uint64_t{low} << bits);
-  if (from < first) return error{errc::range_overflow, -1, first.value};
-  return input_range::closed(from, first + ((std::uint64_t{high} + 1) << bits) - 1);
+  return input_range::closed(from < first ? first : from, first + ((std::uint64_t{high} + 1) << bits) - 1);
 }
 
 }  // namespace quire

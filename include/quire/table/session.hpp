@@ -151,13 +151,12 @@ class exclusive_session : public reading_session<Table> {
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return false;
-    const auto range = masked_range<format>(first, mask);
-    if (!range) return range.error();
-    return with(*range, [&](operation_type& op) -> result<bool> {
+    const input_range range = masked_range<format>(first, mask);
+    return with(range, [&](operation_type& op) -> result<bool> {
       change_masked<operation_type, Report> visitor{
           op, {first, mask}, format::write_protect, invalidation_reason::reduced, report};
       static_cast<void>(
-          walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root, *range, visitor));
+          walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root, range, visitor));
       const bool any = op.any_change();
       op.finish();
       return any;

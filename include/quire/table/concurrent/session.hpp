@@ -129,9 +129,7 @@ class concurrent_session : public page_session<Table> {
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return false;
-    const auto range = masked_range<format>(first, mask);
-    if (!range) return range.error();
-    return changing(*range, format::write_protect, invalidation_reason::reduced, report,
+    return changing(masked_range<format>(first, mask), format::write_protect, invalidation_reason::reduced, report,
                     masked_pages<format>{first, mask});
   }
   // Gives the write permission back to every leaf in the range that has may_write.
