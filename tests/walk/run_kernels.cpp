@@ -14,8 +14,8 @@ namespace {
 using quire::entry_change;
 using quire::kernel::apply;
 using quire::kernel::fill;
+using quire::kernel::flip;
 using quire::kernel::scan;
-using quire::kernel::to_every_word;
 
 inline constexpr std::size_t most = 512 + 16;
 
@@ -73,32 +73,37 @@ template <class Word>
 constexpr bool scans(std::size_t start, std::size_t n, const entry_change<Word>& change, Word quiet,
                      const buffer<Word>& words) {
   Word changed = 0, busy = 0;
-  bool to_all = true;
+  buffer<Word> expected = words, flipped = words;
   for (std::size_t i = start; i < start + n; ++i) {
     const Word before = words.words[i];
-    const bool applies = (before & change.applies_to.mask) == change.applies_to.value;
-    to_all = to_all && applies;
-    if (!applies) continue;
-    changed = static_cast<Word>(changed | (before ^ ((before & change.keep) | change.set)));
+    if ((before & change.applies_to.mask) != change.applies_to.value) continue;
+    expected.words[i] = static_cast<Word>((before & change.keep) | change.set);
+    changed = static_cast<Word>(changed | (before ^ expected.words[i]));
     busy = static_cast<Word>(busy | (quiet & ~before));
   }
   const auto result = scan<Word>(words.words + start, n, change, quiet);
   // `all` may be said when it is so; nothing asks that it is.
-  return result.changed == changed && result.busy == busy && (!result.all || to_all);
+  if (result.all) flip<Word>(flipped.words + start, n, result.changed);
+  return result.changed == changed && result.busy == busy && (!result.all || flipped == expected);
 }
 
 template <class Word>
 constexpr bool applies(std::size_t start, std::size_t n, const entry_change<Word>& change, buffer<Word> words) {
-  buffer<Word> expected = words, forced = words;
-  bool to_all = true;
-  for (std::size_t i = start; i < start + n; ++i) {
+  buffer<Word> expected = words;
+  for (std::size_t i = start; i < start + n; ++i)
     if ((expected.words[i] & change.applies_to.mask) == change.applies_to.value)
       expected.words[i] = static_cast<Word>((expected.words[i] & change.keep) | change.set);
-    else to_all = false;
-  }
   apply<Word>(words.words + start, n, change);
-  if (to_all) apply<Word>(forced.words + start, n, to_every_word(change));
-  return words == expected && (!to_all || forced == expected);
+  return words == expected;
+}
+
+template <class Word>
+constexpr bool flips(std::size_t start, std::size_t n, buffer<Word> words) {
+  const Word bits = static_cast<Word>(0x81 | top_bit<Word>);
+  buffer<Word> expected = words;
+  for (std::size_t i = start; i < start + n; ++i) expected.words[i] = static_cast<Word>(expected.words[i] ^ bits);
+  flip<Word>(words.words + start, n, bits);
+  return words == expected;
 }
 
 template <class Word>
@@ -108,6 +113,7 @@ constexpr bool all_right(std::size_t start, std::size_t n) {
   for (const pattern how : {pattern::none, pattern::alike, pattern::all_but_one})
     for (std::uint64_t seed = n; seed < n + (how == pattern::none ? 1 : 8); ++seed) {
       const buffer<Word> words{seed, how};
+      if (!flips<Word>(start, n, words)) return false;
       for (const entry_change<Word>& change : changes<Word>) {
         for (const Word quiet : {Word{0}, Word{0x40}, static_cast<Word>(0xc0 | top_bit<Word>)})
           if (!scans<Word>(start, n, change, quiet, words)) return false;
@@ -142,7 +148,7 @@ bool sees_one_word() {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("fill and scan and apply do what plain loops do", "", std::uint64_t, std::uint32_t) {
+TEMPLATE_TEST_CASE("fill, scan, apply and flip do what plain loops do", "", std::uint64_t, std::uint32_t) {
   for (std::size_t start = 0; start < 9; ++start) {
     for (std::size_t n = 0; n <= 70; ++n) {
       CAPTURE(start, n);

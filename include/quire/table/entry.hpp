@@ -74,8 +74,10 @@ template <pte_format Format, class Memory>
     const std::size_t n = last - first + 1;
     word* words = memory.template own<word>(table, first, n);
     const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
-    if (seen.changed != 0 && seen.busy == 0)
-      kernel::apply<word>(words, n, seen.all ? kernel::to_every_word(change) : change);
+    if (seen.changed != 0 && seen.busy == 0) {
+      if (seen.all) kernel::flip<word>(words, n, seen.changed);
+      else kernel::apply<word>(words, n, change);
+    }
     memory.template written<word>(table, first, n);
     if (seen.changed == 0) return false;
     if (seen.busy == 0) return true;

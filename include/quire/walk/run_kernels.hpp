@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loops over owned words: fill, scan and apply. Vector code lives here and nowhere else.
+// The loops over owned words: fill, scan, apply and flip. Vector code lives here and nowhere else.
 //
 // GNU vector extensions, because plain loops vectorise on one compiler or the other, never on both. Constant evaluation
 // takes the plain loop.
@@ -65,13 +65,8 @@ struct scan_result {
   Word changed;  // the bits that would change in any word
   Word busy;     // of the words it applies to, the bits of `quiet` that are missing in any: the hardware may be writing
                  // there
-  bool all = false;  // it is known to apply to every word: to_every_word(change) does the same
+  bool all = false;  // it is known to change these bits of every word: flip(changed) does the same
 };
-
-template <class Word>
-[[nodiscard]] constexpr entry_change<Word> to_every_word(const entry_change<Word>& change) noexcept {
-  return {{0, 0}, change.keep, change.set};
-}
 
 // Most tables are alike all over: then the bits that every word has and the bits that any word has are the answer, and
 // no word need be asked by itself.
@@ -101,9 +96,10 @@ template <class Word>
         in_every = static_cast<Word>(in_every & every[lane]);
         in_any = static_cast<Word>(in_any | any[lane]);
       }
-      if ((in_every & mask) == value && (in_any & mask) == value)
-        return {static_cast<Word>((in_any & cleared) | (~in_every & change.set)), static_cast<Word>(~in_every & quiet),
-                true};
+      if ((in_every & mask) == value && (in_any & mask) == value) {
+        const Word changed = static_cast<Word>((in_any & cleared) | (~in_every & change.set));
+        return {changed, static_cast<Word>(~in_every & quiet), ((in_every ^ in_any) & changed) == 0};
+      }
       if (((value & ~in_any) | (mask & ~value & in_every)) != 0) return {0, 0};  // applies to none
       i = 0;
     }
@@ -127,21 +123,29 @@ template <class Word>
   return {static_cast<Word>((ones & cleared) | (zeros & change.set)), static_cast<Word>(zeros & quiet)};
 }
 
+// words[i] ^= bits
+template <class Word>
+QUIRE_INLINE constexpr void flip(Word* words, std::size_t n, Word bits) noexcept {
+  std::size_t i = 0;
+  if (!std::is_constant_evaluated()) {
+    constexpr std::size_t l = lanes<Word>;
+    for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks, i += 4 * l) {
+      vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words + i);
+      at[0] ^= bits;
+      at[1] ^= bits;
+      at[2] ^= bits;
+      at[3] ^= bits;
+    }
+  }
+  for (; i < n; ++i) words[i] = static_cast<Word>(words[i] ^ bits);
+}
+
 template <class Word>
 QUIRE_INLINE constexpr void apply(Word* words, std::size_t n, const entry_change<Word>& change) noexcept {
   const Word mask = change.applies_to.mask, value = change.applies_to.value, keep = change.keep, set = change.set;
   std::size_t i = 0;
   if (!std::is_constant_evaluated()) {
     constexpr std::size_t l = lanes<Word>;
-    if ((mask | value) == 0) {
-      for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks, i += 4 * l) {
-        vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words + i);
-        at[0] = (at[0] & keep) | set;
-        at[1] = (at[1] & keep) | set;
-        at[2] = (at[2] & keep) | set;
-        at[3] = (at[3] & keep) | set;
-      }
-    }
     for (const std::size_t whole = n - n % l; i < whole; i += l) {
       vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words + i);
       const auto v = *at;
