@@ -4,9 +4,16 @@
 
 #include <cstddef>  // size_t
 
-#include <quire/table/entry.hpp>  // change_entries
+#include <quire/table/entry.hpp>   // change_entries
+#include <quire/walk/descend.hpp>  // descend_to_run
 
 namespace quire {
+
+// Leaves changed between two entries of a run.
+template <class Run>
+[[nodiscard]] QUIRE_INLINE constexpr changed_leaves changed_in(const Run& run, entry_span entries) noexcept {
+  return {run.address(entries.first), run.address(entries.last + 1) - 1, Run::level, true};
+}
 
 // Called as report(input address, bytes) for every leaf (a group: all of it) that was found dirty.
 struct nothing_reported {
@@ -33,12 +40,11 @@ inline constexpr bool reports_nothing = std::is_same_v<Report, const nothing_rep
 
 // Applies `change` to entries of a run, whole groups and no tables; gives whether any changed. What the change makes
 // clean is reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
-template <class Operation, class Run, class Report>
-constexpr bool change_reporting(Operation& op, const Run& run, std::size_t first, std::size_t last,
-                                const entry_change<typename Operation::word>& change, Report& report) noexcept {
-  using format = typename Operation::format;
-  using word = typename Operation::word;
-  auto& memory = op.policies.memory;
+template <class Memory, class Run, class Report>
+constexpr bool change_reporting(Memory& memory, const Run& run, std::size_t first, std::size_t last,
+                                const entry_change<typename Run::format::word>& change, Report& report) noexcept {
+  using format = typename Run::format;
+  using word = typename format::word;
   if constexpr (reports_nothing<format, Report>) {
     return change_entries<format>(memory, run.table, first, last, change);
   } else {
@@ -60,71 +66,6 @@ constexpr bool change_reporting(Operation& op, const Run& run, std::size_t first
     }
     return any;
   }
-}
-
-// Visitor: applies `change` to every leaf it is given, a block or group that is only partly in the range as a whole.
-template <class Operation, class Report>
-class change_leaves {
-  using format = typename Operation::format;
-  using word = typename format::word;
-
- public:
-  constexpr change_leaves(Operation& op, const entry_change<word>& change, invalidation_reason why,
-                          Report& report) noexcept
-      : op_(op), change_(change), why_(why), report_(report) {}
-
-  bool any = false;
-
-  template <class Run>
-  constexpr run_stop<word> leaves(Run run) noexcept {
-    if constexpr (Run::level == 0) {
-      const std::size_t first = widened(run, run.first).first;
-      const std::size_t last = widened(run, run.last).last;
-      apply(run, first, last);
-      return run_stop<word>::done();
-    } else {
-      for (std::size_t i = run.first; i <= run.last; ++i) {
-        const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
-        if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
-        const entry_span span = group_span<format>(entry, Run::level, i);
-        if (span.first == span.last && change_(entry) == entry)
-          continue;  // entries of a group may differ in their state
-        apply(run, span.first, span.last);
-        i = span.last;
-      }
-      return run_stop<word>::done();
-    }
-  }
-
- private:
-  template <class Run>
-  [[nodiscard]] constexpr entry_span widened(const Run& run, std::size_t i) noexcept {
-    if constexpr (has_groups<format>)
-      return group_span<format>(op_.policies.memory.template load<word>(run.table, i, order::relaxed), Run::level, i);
-    else return {i, i};
-  }
-  template <class Run>
-  constexpr void apply(const Run& run, std::size_t first, std::size_t last) noexcept {
-    if (!change_reporting(op_, run, first, last, change_, report_)) return;
-    any = true;
-    op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
-  }
-
-  Operation& op_;
-  entry_change<word> change_;
-  invalidation_reason why_;
-  Report& report_;
-};
-
-// Changes every leaf that overlaps the range. Never allocates, never fails on a checked range. Gives whether any
-// changed.
-template <class Operation, class Report>
-constexpr bool change_range(Operation& op, input_range range, const entry_change<typename Operation::word>& change,
-                            invalidation_reason why, Report& report) noexcept {
-  change_leaves<Operation, Report> visitor{op, change, why, report};
-  static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), typename Operation::format>(
-      op.policies.memory, op.root, range, visitor));
-  return visitor.any;
 }
 
 // Finds the first leaf in the range to which `change` does not apply: unsupported_attribute there, or no error.
@@ -160,10 +101,28 @@ constexpr error find_misfit(Operation& op, input_range range,
                                                                                         range, visitor);
 }
 
+// Entries of a table of pages: bit b is entry origin + b.
+struct masked_entries {
+  std::size_t origin;
+  std::uint64_t bits;
+
+  [[nodiscard]] constexpr std::size_t first() const noexcept {
+    return origin + static_cast<unsigned>(__builtin_ctzll(bits));
+  }
+  [[nodiscard]] constexpr std::size_t last() const noexcept {
+    return origin + 63 - static_cast<unsigned>(__builtin_clzll(bits));
+  }
+};
+
 // Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
 // last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of
-// pages that are, one after the other.
+// pages that are, one after the other. in(run): the same at once. window(): a range with range() in it that is had for
+// less; of_window(run): the entries of the run that is this range.
 struct every_page {
+  input_range all_of{};
+
+  [[nodiscard]] constexpr input_range range() const noexcept { return all_of; }
+  [[nodiscard]] constexpr input_range window() const noexcept { return all_of; }
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
   template <class Run>
   [[nodiscard]] constexpr bool all(const Run&) const noexcept {
@@ -181,12 +140,26 @@ struct every_page {
   [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
     return {run.first, run.last};
   }
+  template <class Run>
+  [[nodiscard]] constexpr entry_span in(const Run& run) const noexcept {
+    return {run.first, run.last};
+  }
+  template <class Run>
+  [[nodiscard]] constexpr entry_span of_window(const Run& run) const noexcept {
+    return {run.first, run.last};
+  }
 };
 template <pte_format Format>
 struct masked_pages {
   input_address base;
   std::uint64_t mask;
 
+  [[nodiscard]] constexpr input_range range() const noexcept { return masked_range<Format>(base, mask); }
+  // From `base` on. Requires: mask != 0.
+  [[nodiscard]] constexpr input_range window() const noexcept {
+    const auto above = static_cast<unsigned>(__builtin_clzll(mask));
+    return input_range::closed(base, base + (std::uint64_t{64 - above} << Format::shape.page_bits) - 1);
+  }
   // The bits of `pages` pages from `at`, which is not below base.
   [[nodiscard]] constexpr std::uint64_t from(input_address at, std::uint64_t pages) const noexcept {
     const std::uint64_t skip = (at - base) >> Format::shape.page_bits;
@@ -229,89 +202,145 @@ struct masked_pages {
   [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
     return {run.first, from(run.address(run.first), run.last - run.first + 1)};
   }
+  template <class Run>
+  [[nodiscard]] constexpr masked_entries in(const Run& run) const noexcept {
+    return {run.first, from(run.address(run.first), run.last - run.first + 1)};
+  }
+  template <class Run>
+  [[nodiscard]] constexpr masked_entries of_window(const Run& run) const noexcept {
+    return {run.first, mask};
+  }
 };
 
-// As change_range, for the pages of a mask only. One descent per table. A block that holds a masked page is changed
-// whole.
-template <class Operation, class Report>
-class change_masked {
-  using format = typename Operation::format;
+// Between which entries anything changed, if at all.
+struct changed_entries {
+  entry_span span{1, 0};
+  bool any = false;
+};
+
+// Applies `change` to entries of a run of pages, and to the rest of the groups that they belong to.
+template <class Memory, class Run, class Report>
+QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& run, entry_span pages,
+                                                    const entry_change<typename Run::format::word>& change,
+                                                    Report& report) noexcept {
+  using format = typename Run::format;
   using word = typename format::word;
+  if constexpr (has_groups<format>) {
+    const auto group = [&](std::size_t i) {
+      return group_span<format>(memory.template load<word>(run.table, i, order::relaxed), 0, i);
+    };
+    pages = {group(pages.first).first, group(pages.last).last};
+  }
+  return {pages, change_reporting(memory, run, pages.first, pages.last, change, report)};
+}
+
+// Entry by entry; what changed is announced in one piece. Without groups.
+template <class Memory, class Run, class Report>
+QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& run, masked_entries pages,
+                                                     const entry_change<typename Run::format::word>& change,
+                                                     Report& report) noexcept {
+  using format = typename Run::format;
+  const loop_change<format> wanted{change};
+  memory_in_loop<Memory> in_loop = memory;
+  std::uint64_t unchanged = 0;
+  for (std::uint64_t left = pages.bits; left != 0; left &= left - 1) {
+    const std::size_t i = masked_entries{pages.origin, left}.first();
+    const auto kept = [&] { unchanged |= left & (~left + 1); };
+    if constexpr (reports_nothing<format, Report>)
+      change_loaded<format>(memory, in_loop, run.table, i, change, wanted, wanted.tested, kept);
+    else if (!change_reporting(memory, run, i, i, change, report)) kept();
+  }
+  pages.bits ^= unchanged;
+  if (pages.bits == 0) [[unlikely]]
+    return {};
+  return {{pages.first(), pages.last()}, true};
+}
+
+// Whether 8 bits in a row are set: then runs are worth their overhead.
+[[nodiscard]] constexpr bool has_stretch(std::uint64_t bits) noexcept {
+  bits &= bits >> 1U;
+  bits &= bits >> 2U;
+  return (bits & (bits >> 4U)) != 0;
+}
+
+// Neighbours together where there are enough of them. Gives an empty span where nothing changed.
+template <class Run, class Memory, class Report>
+[[gnu::noinline]] constexpr entry_span change_in_stretches(Memory& memory, table_address table, std::uint64_t base,
+                                                           masked_entries pages,
+                                                           const entry_change<typename Run::format::word>& change,
+                                                           Report& report) noexcept {
+  const Run run{table, base, pages.first(), pages.last()};
+  if (!has_groups<typename Run::format> && !has_stretch(pages.bits))
+    return change_singly(memory, run, pages, change, report).span;
+  entry_span done{1, 0};
+  while (pages.bits != 0) {
+    const std::uint64_t gaps = ~(pages.bits | (pages.bits - 1));  // the zeros above the first stretch
+    const std::size_t last = gaps == 0 ? pages.origin + 63 : masked_entries{pages.origin, gaps}.first() - 1;
+    const changed_entries part = change_pages(memory, run, entry_span{pages.first(), last}, change, report);
+    if (part.any) done = {done.empty() ? part.span.first : done.first, part.span.last};
+    pages.bits &= gaps == 0 ? 0 : ~std::uint64_t{0} << static_cast<unsigned>(__builtin_ctzll(gaps));
+  }
+  return done;
+}
+template <class Memory, class Run, class Report>
+QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& run, masked_entries pages,
+                                                    const entry_change<typename Run::format::word>& change,
+                                                    Report& report) noexcept {
+  if constexpr (has_groups<typename Run::format>) {
+    if (pages.bits == 0) return {};
+  } else if ((pages.bits & (pages.bits >> 1U)) == 0) return change_singly(memory, run, pages, change, report);
+  if ((pages.bits & (pages.bits + (pages.bits & (~pages.bits + 1)))) == 0)  // one stretch
+    return change_pages(memory, run, entry_span{pages.first(), pages.last()}, change, report);
+  const entry_span done = change_in_stretches<Run>(memory, run.table, run.base, pages, change, report);
+  return {done, !done.empty()};
+}
+
+// Visitor: applies `change` to every leaf that holds one of the pages, a block or group that is only partly among them
+// as a whole.
+template <pte_format Format, class Memory, class Pages, class Report>
+class change_leaves {
+  using word = typename Format::word;
 
  public:
-  constexpr change_masked(Operation& op, const masked_pages<format>& pages, const entry_change<word>& change,
-                          invalidation_reason why, Report& report) noexcept
-      : op_(op), pages_(pages), change_(change), why_(why), report_(report) {}
+  constexpr change_leaves(Memory& memory, const Pages& pages, const entry_change<word>& change, Report& report) noexcept
+      : memory_(memory), pages_(pages), change_(change), report_(report) {}
+
+  changed_leaves done{};
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
-    auto& memory = op_.policies.memory;
     if constexpr (Run::level == 0) {
-      // Bit 0 of `wanted` is entry run.first.
-      const std::uint64_t wanted = pages_.from(run.address(run.first), run.last - run.first + 1);
-      if (has_groups<format> || has_stretch(wanted)) apply_in_stretches(run, wanted);
-      else apply_singly(run, wanted);
+      const changed_entries changed = change_pages(memory_, run, pages_.in(run), change_, report_);
+      if (changed.any) done.add(changed_in(run, changed.span));
     } else {
       for (std::size_t i = run.first; i <= run.last; ++i) {
-        const word entry = memory.template load<word>(run.table, i, order::relaxed);
-        if (format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
-        if (pages_.any(run.address(i), run.address(i + 1) - 1)) apply(run, i, i);
+        const word entry = memory_.template load<word>(run.table, i, order::relaxed);
+        if (Format::kind_of(entry, Run::level) == entry_kind::table) return run_stop<word>::at_table(i, entry);
+        const entry_span span = group_span<Format>(entry, Run::level, i);
+        i = span.last;
+        if (!pages_.any(run.address(span.first), run.address(span.last + 1) - 1)) continue;
+        if (span.first == span.last && change_(entry) == entry)
+          continue;  // entries of a group may differ in their state
+        if (change_reporting(memory_, run, span.first, span.last, change_, report_)) done.add(changed_in(run, span));
       }
     }
     return run_stop<word>::done();
   }
 
  private:
-  // Whether 8 bits in a row are set: then runs are worth their overhead.
-  [[nodiscard]] static constexpr bool has_stretch(std::uint64_t bits) noexcept {
-    bits &= bits >> 1U;
-    bits &= bits >> 2U;
-    return (bits & (bits >> 4U)) != 0;
-  }
-  template <class Run>
-  constexpr void apply_in_stretches(const Run& run, std::uint64_t wanted) noexcept {
-    while (wanted != 0) {
-      const auto skip = static_cast<unsigned>(__builtin_ctzll(wanted));
-      const std::uint64_t ones = ~(wanted >> skip);
-      const unsigned length = ones == 0 ? 64 - skip : static_cast<unsigned>(__builtin_ctzll(ones));
-      apply(run, run.first + skip, run.first + skip + length - 1);
-      wanted = skip + length >= 64 ? 0 : wanted >> (skip + length) << (skip + length);
-    }
-  }
-  // Entry by entry; what changed is announced in one piece. Without groups.
-  template <class Run>
-  constexpr void apply_singly(const Run& run, std::uint64_t wanted) noexcept {
-    const entry_change<word> change = change_;  // a copy: stores to entries cannot change it
-    auto& memory = op_.policies.memory;
-    std::uint64_t changed = 0;
-    for (; wanted != 0; wanted &= wanted - 1) {
-      const std::size_t i = run.first + static_cast<unsigned>(__builtin_ctzll(wanted));
-      if constexpr (reports_nothing<format, Report>) {
-        if (!change_loaded<format>(memory, run.table, i, change)) continue;
-      } else if (!change_reporting(op_, run, i, i, change, report_)) continue;
-      changed |= wanted & (~wanted + 1);
-    }
-    if (changed == 0) return;
-    const std::size_t first = run.first + static_cast<unsigned>(__builtin_ctzll(changed));
-    const std::size_t last = run.first + 63 - static_cast<unsigned>(__builtin_clzll(changed));
-    op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
-  }
-  template <class Run>
-  constexpr void apply(const Run& run, std::size_t first, std::size_t last) noexcept {
-    if constexpr (has_groups<format>) {
-      auto& memory = op_.policies.memory;
-      first = group_span<format>(memory.template load<word>(run.table, first, order::relaxed), Run::level, first).first;
-      last = group_span<format>(memory.template load<word>(run.table, last, order::relaxed), Run::level, last).last;
-    }
-    if (change_reporting(op_, run, first, last, change_, report_))
-      op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
-  }
-
-  Operation& op_;
-  masked_pages<format> pages_;
+  Memory& memory_;
+  Pages pages_;
   entry_change<word> change_;
-  invalidation_reason why_;
   Report& report_;
 };
+
+// Changes every leaf that overlaps the pages, whole leaves. Never allocates, never fails on a checked range.
+template <pte_format Format, class Pages, class Memory, class Report>
+constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
+                                      const entry_change<typename Format::word>& change, Report& report) noexcept {
+  change_leaves<Format, Memory, Pages, Report> visitor{memory, pages, change, report};
+  static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), Format>(memory, root, pages.range(), visitor));
+  return visitor.done;
+}
 
 }  // namespace quire

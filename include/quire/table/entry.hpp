@@ -47,20 +47,61 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   }
 }
 
-// The same for an entry not read yet; gives whether it changed.
-template <pte_format Format, class Memory>
-QUIRE_INLINE constexpr bool change_loaded(Memory& memory, table_address table, std::size_t i,
-                                          const entry_change<typename Format::word>& change) noexcept {
+// A change as a loop over entries needs it, in words that stores to entries cannot change. `plain` is the test of the
+// entries that a plain store changes; where the change is never made in vain this one test tells it all, and `tested`
+// says so.
+template <pte_format Format>
+struct loop_change {
   using word = typename Format::word;
-  const word before = memory.template load<word>(table, i, order::relaxed);
-  const word after = change(before);
-  if (after == before) return false;
-  if (hardware_may_write<Format>(before)) [[unlikely]] {
-    const word was = change_entry<Format>(memory, table, i, before, change);
-    return change(was) != was;
+  entry_test<word> applies_to;
+  word keep;
+  word set;
+  entry_test<word> plain;
+  bool tested;
+
+  QUIRE_INLINE constexpr explicit loop_change(const entry_change<word>& c) noexcept
+      : applies_to{c.applies_to.mask, c.applies_to.value},
+        keep(c.keep),
+        set(c.set),
+        plain{static_cast<word>(c.applies_to.mask | Format::quiet_bits),
+              static_cast<word>(c.applies_to.value | Format::quiet_bits)},
+        tested(c.is_strict() &&
+               (c.applies_to.mask & static_cast<word>(~c.applies_to.value) & Format::quiet_bits) == 0) {}
+
+  [[nodiscard]] QUIRE_INLINE constexpr word made(word entry) const noexcept {
+    return static_cast<word>((entry & keep) | set);
   }
-  memory.template store<word>(table, i, after, order::relaxed);
-  return true;
+  [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept {
+    return applies_to(entry) && made(entry) != entry;
+  }
+};
+
+// Changes an entry that the hardware may write; gives whether it changed.
+template <pte_format Format, class Memory>
+QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, std::size_t i,
+                                           typename Format::word before,
+                                           const entry_change<typename Format::word>& change) noexcept {
+  const auto was = change_entry<Format>(memory, table, i, before, change);
+  return change(was) != was;
+}
+
+// Applies a change to an entry not read yet; calls kept() if it does not change. `in_loop` is `memory`, or a copy that
+// nobody else sees; `wanted` is `change`.
+template <pte_format Format, class Memory, class InLoop, class Kept>
+QUIRE_INLINE constexpr void change_loaded(Memory& memory, InLoop& in_loop, table_address table, std::size_t i,
+                                          const entry_change<typename Format::word>& change,
+                                          const loop_change<Format>& wanted, bool tested, const Kept& kept) noexcept {
+  using word = typename Format::word;
+  const word before = in_loop.template load<word>(table, i, order::relaxed);
+  const bool plain = tested ? wanted.plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before);
+  if (plain) [[likely]] {
+    in_loop.template store<word>(table, i, wanted.made(before), order::relaxed);
+    return;
+  }
+  if (hardware_may_write<Format>(before) && wanted.changes(before) &&
+      change_contended<Format>(memory, table, i, before, change))
+    return;
+  kept();
 }
 
 // Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed.
@@ -82,10 +123,15 @@ template <pte_format Format, class Memory>
     if (seen.changed == 0) return false;
     if (seen.busy == 0) return true;
   }
-  const entry_change<word> wanted = change;  // a copy: stores to entries cannot change it
-  bool any = false;
-  for (std::size_t i = first; i <= last; ++i) any = change_loaded<Format>(memory, table, i, wanted) || any;
-  return any;
+  const loop_change<Format> wanted{change};
+  memory_in_loop<Memory> in_loop = memory;
+  const auto each = [&](bool tested) {
+    std::size_t kept = 0;
+    for (std::size_t i = first; i <= last; ++i)
+      change_loaded<Format>(memory, in_loop, table, i, change, wanted, tested, [&] { ++kept; });
+    return kept <= last - first;
+  };
+  return wanted.tested ? each(true) : each(false);
 }
 
 // Fills a table (or part of one) that nobody can reach.
@@ -106,6 +152,8 @@ constexpr void fill_entries(Memory& memory, table_address table, std::size_t fir
 struct entry_span {
   std::size_t first;
   std::size_t last;
+
+  [[nodiscard]] constexpr bool empty() const noexcept { return last < first; }
 };
 template <pte_format Format>
 [[nodiscard]] constexpr entry_span group_span(typename Format::word entry, int level, std::size_t i) noexcept {

@@ -10,6 +10,40 @@
 
 namespace quire {
 
+// The leaves that changed, from the first byte to the last; level -1: of several levels. A value of its own, so that it
+// can stay in registers.
+struct changed_leaves {
+  input_address first{};
+  input_address last{};
+  int level = -1;
+  bool any = false;
+
+  constexpr void add(const changed_leaves& more) noexcept {
+    if (!more.any) return;
+    if (!any) {
+      *this = more;
+      return;
+    }
+    if (more.first < first) first = more.first;
+    if (last < more.last) last = more.last;
+    if (more.level != level) level = -1;
+  }
+};
+
+[[nodiscard]] constexpr invalidation_request request_for(const changed_leaves& leaves,
+                                                         invalidation_reason why) noexcept {
+  return {leaves.first, leaves.last, leaves.level, true, why};
+}
+
+// Tells the caches, at the next completion, what was changed before.
+template <class P>
+QUIRE_INLINE constexpr void announce_changes(P& policies, invalidator<P>& invalidations,
+                                             const invalidation_request& request) noexcept {
+  policies.maintenance.published();
+  policies.maintenance.before_invalidation();
+  invalidations.add(request);
+}
+
 template <pte_format Format, class P>
 class operation {
  public:
@@ -60,9 +94,7 @@ class operation {
   constexpr void finish() noexcept {
     if (!pending_) return;
     pending_ = false;
-    policies.maintenance.published();
-    policies.maintenance.before_invalidation();
-    invalidations_.add(request_);
+    announce_changes(policies, invalidations_, request_);
     if (!detached_.empty())
       detached_.release(invalidations_.complete(), policies.memory, policies.reclaim, policies.tables);
   }

@@ -125,9 +125,7 @@ class exclusive_session : public reading_session<Table> {
       }
       const auto settled = settle_ends(op, source, range, part);
       if (!settled) return settled.error();
-      const bool any = change_range(op, range, *change, invalidation_reason::reduced, report);
-      op.finish();
-      return any;
+      return change_everywhere(op, every_page{range}, *change, invalidation_reason::reduced, report);
     });
   }
   constexpr result<bool> protect(input_range range, permissions rights, partial part = partial::split) noexcept {
@@ -141,32 +139,24 @@ class exclusive_session : public reading_session<Table> {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing(range, format::write_protect, invalidation_reason::reduced, report);
+    return changing(every_page{range}, format::write_protect, invalidation_reason::reduced, report);
   }
   // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
   // protected whole.
   template <class Report = const nothing_reported>
-  constexpr result<bool> write_protect(input_address first, std::uint64_t mask, Report& report = ignore) noexcept {
+  QUIRE_INLINE constexpr result<bool> write_protect(input_address first, std::uint64_t mask,
+                                                    Report& report = ignore) noexcept {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return false;
-    const input_range range = masked_range<format>(first, mask);
-    return with(range, [&](operation_type& op) -> result<bool> {
-      change_masked<operation_type, Report> visitor{
-          op, {first, mask}, format::write_protect, invalidation_reason::reduced, report};
-      static_cast<void>(
-          walk<(walk_flag::leaf | walk_flag::stop_on_retry), format>(op.policies.memory, op.root, range, visitor));
-      const bool any = op.any_change();
-      op.finish();
-      return any;
-    });
+    return changing(masked_pages<format>{first, mask}, format::write_protect, invalidation_reason::reduced, report);
   }
 
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
   // anything changed.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
+    return changing(every_page{range}, restore_write_change<format>, invalidation_reason::relaxed, ignore);
   }
 
   // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller
@@ -175,17 +165,15 @@ class exclusive_session : public reading_session<Table> {
   constexpr result<void> relax(input_address address, permissions rights) noexcept {
     const auto change = format::relax(rights);
     if (!change) return error{change.error().code, -1, address.value};
-    return with(page_of<format>(address), [&](operation_type& op) -> result<void> {
+    const input_range page = page_of<format>(address);
+    return with(page, [&](operation_type& op) -> result<void> {
       const auto found = this->lookup(address);
       if (!found) return found.error();
-      const nothing_reported none;
-      if (change_range(op, page_of<format>(address), *change, invalidation_reason::relaxed, none)) op.finish();
-      else if (!found->attrs.allowed.contains(
-                   rights))  // no leaf of this kind can have them: execution of device memory
+      if (change_everywhere(op, every_page{page}, *change, invalidation_reason::relaxed, ignore)) return {};
+      if (!found->attrs.allowed.contains(rights))  // no leaf of this kind can have them: execution of device memory
         return error{errc::unsupported_attribute, static_cast<std::int8_t>(found->level), address.value};
-      else
-        table_->policies().invalidation.local(
-            {found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
+      table_->policies().invalidation.local(
+          {found->input, found->input + (found->bytes - 1), found->level, true, invalidation_reason::relaxed});
       return {};
     });
   }
@@ -194,14 +182,14 @@ class exclusive_session : public reading_session<Table> {
   // itself. Gives whether any was clear.
   constexpr result<bool> set_accessed(input_range range) noexcept {
     const nothing_reported none;
-    return changing(range, format::set_accessed, invalidation_reason::relaxed, none);
+    return changing(every_page{range}, format::set_accessed, invalidation_reason::relaxed, none);
   }
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
     const nothing_reported none;
-    return changing(range, format::clear_accessed, invalidation_reason::reduced, none);
+    return changing(every_page{range}, format::clear_accessed, invalidation_reason::reduced, none);
   }
   // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if
   // `clear`.
@@ -300,14 +288,35 @@ class exclusive_session : public reading_session<Table> {
     operation_type op{table_->policies(), *root, invalidations_};
     return body(op);
   }
-  template <class Report>
-  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
-                                  Report& report) noexcept {
-    return with(range, [&](operation_type& op) -> result<bool> {
-      const bool any = change_range(op, range, change, why, report);
-      op.finish();
-      return any;
-    });
+  // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
+  // complain of is for the walk.
+  template <class Pages, class Report>
+  QUIRE_INLINE constexpr result<bool> changing(const Pages& pages, const entry_change<word>& change,
+                                               invalidation_reason why, Report& report) noexcept {
+    const input_range window = pages.window();
+    if (const auto root = table_->root(); root && is_sound<format>(window)) [[likely]] {
+      policies_type& policies = table_->policies();
+      if (const auto here = descend_to_run<format, 0, true>(policies.memory, *root, window); here.found) [[likely]] {
+        const changed_entries done = change_pages(policies.memory, here.run, pages.of_window(here.run), change, report);
+        if (done.any) announce_changes(policies, invalidations_, request_for(changed_in(here.run, done.span), why));
+        return done.any;
+      }
+    }
+    return changing_by_walk(pages, change, why, report);
+  }
+  template <class Pages, class Report>
+  [[gnu::noinline]] constexpr result<bool> changing_by_walk(Pages pages, const entry_change<word>& change,
+                                                            invalidation_reason why, Report& report) noexcept {
+    return with(pages.range(),
+                [&](operation_type& op) -> result<bool> { return change_everywhere(op, pages, change, why, report); });
+  }
+  template <class Pages, class Report>
+  static constexpr bool change_everywhere(operation_type& op, const Pages& pages, const entry_change<word>& change,
+                                          invalidation_reason why, Report& report) noexcept {
+    const changed_leaves done = change_range<format>(op.policies.memory, op.root, pages, change, report);
+    if (done.any) op.changed(done.first, done.last, done.level, why);
+    op.finish();
+    return done.any;
   }
   // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
   template <class Source, class Report>
