@@ -113,7 +113,7 @@ class page_table {
   // Where the hardware finds the root; no_root before create() and after close() or destroy(). Relaxed: whoever may ask
   // was told of the table after create(), and a section that is entered after close() was waited for sees it by the
   // fence in enter().
-  [[nodiscard]] constexpr result<table_address> root() const noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> root() const noexcept {
     const std::uint64_t seen = policies_.words.load(root_, order::relaxed);
     if ((seen & open) == 0) [[unlikely]]
       return errc::no_root;
