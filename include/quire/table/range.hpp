@@ -44,7 +44,7 @@ template <pte_format Format>
 // Errors: the range's own defect; unaligned (first byte, or the byte after the last, is no multiple of a page);
 // beyond_input, also for a range that spans the hole between the halves of a sign-extended space.
 template <pte_format Format>
-[[nodiscard]] QUIRE_INLINE constexpr error check_range(input_range range) noexcept {
+[[nodiscard]] constexpr error check_range(input_range range) noexcept {
   if (is_sound<Format>(range)) [[likely]]
     return {};
   return detail::range_error<Format>(range);
