@@ -207,16 +207,20 @@ class exclusive_session : public reading_session<Table> {
   // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every
   // entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
-    return with(range, [&](operation_type& op) -> result<split_result> {
-      const split_result done = split_range<Skip>(op, source, range, target);
-      op.finish();
-      return done;
-    });
+    if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
+      if (const auto root = table_->root(); root && is_sound<format>(range)) [[likely]] {
+        const auto start = find_split_start<format>(table_->policies().memory, *root, range);
+        if (start.done) [[likely]]
+          return split_result{};
+        if (start.found && target <= 1) return split_from(start.run, start.entry, *root, range, target, source);
+      }
+    }
+    return split_by_walk<Skip>(range, target, source);
   }
   constexpr result<split_result> split(input_range range, int target = 0) noexcept {
     return split(range, target, table_->policies().tables);
@@ -317,6 +321,24 @@ class exclusive_session : public reading_session<Table> {
     if (done.any) op.changed(done.first, done.last, done.level, why);
     op.finish();
     return done.any;
+  }
+  template <class Run, class Source>
+  [[gnu::noinline]] constexpr split_result split_from(Run run, word entry, table_address root, input_range range,
+                                                      int target, Source& source) noexcept {
+    operation_type op{table_->policies(), root, invalidations_};
+    split_leaves<operation_type, Source> visitor{op, source, range, target};
+    static_cast<void>(visitor.leaves(run, entry));
+    op.finish();
+    return visitor.result();
+  }
+  template <walk_flags Skip, class Source>
+  [[gnu::noinline]] constexpr result<split_result> split_by_walk(input_range range, int target,
+                                                                 Source& source) noexcept {
+    return with(range, [&](operation_type& op) -> result<split_result> {
+      const split_result done = split_range<Skip>(op, source, range, target);
+      op.finish();
+      return done;
+    });
   }
   // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
   template <class Source, class Report>

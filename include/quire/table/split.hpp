@@ -131,12 +131,19 @@ class split_leaves {
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     if (Run::level < target_) return run_stop<word>::done();
+    return leaves(run, op_.policies.memory.template load<word>(run.table, run.first, order::relaxed));
+  }
+  // The same where the first entry has been read. Requires: a level that is not below `target`.
+  template <class Run>
+  constexpr run_stop<word> leaves(const Run& run, word entry) noexcept {
     auto& memory = op_.policies.memory;
+    const auto next = [&](std::size_t i) {
+      return i <= run.last ? memory.template load<word>(run.table, i, order::relaxed) : word{0};
+    };
     split_work<word> work[Operation::batch];
     int n = 0;
     const auto publish = [&]() { return publish_splits<Run::level>(op_, run.table, run.base, work, n); };
-    for (std::size_t i = run.first; i <= run.last; ++i) {
-      word entry = memory.template load<word>(run.table, i, order::relaxed);
+    for (std::size_t i = run.first; i <= run.last; entry = next(++i)) {
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) {
         if constexpr (Run::passes_tables) {
@@ -186,7 +193,7 @@ class split_leaves {
   // The last of the tables that follow one another from entry `i` on.
   template <class Run>
   [[nodiscard]] constexpr std::size_t last_table(const Run& run, std::size_t i) const noexcept {
-    const auto& memory = op_.policies.memory;
+    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
     const std::size_t last = run.last;
     const table_address table = run.table;
     while (i < last &&
@@ -221,6 +228,29 @@ constexpr split_result split_range(Operation& op, Source& source, input_range ra
 // The levels that an eager split down to pages may skip: level 0, unless it has groups to break.
 template <pte_format Format>
 inline constexpr walk_flags split_skips = (Format::group_sizes(0) & ~1U) == 0 ? walk_flag::skip_level<0> : walk_flags{};
+
+// Where a split down to pages begins: `run` is what is left of the range from the first entry on that is no table, and
+// `entry` that entry; nothing is left (`done`) where all are tables. Found where one table of level 1 has the range.
+template <pte_format Format>
+struct split_start {
+  bool found = false;
+  bool done = false;
+  entry_run<Format, 1, true> run{};
+  typename Format::word entry = 0;
+};
+template <pte_format Format, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr split_start<Format> find_split_start(Memory& memory, table_address root,
+                                                                          input_range range) noexcept {
+  const auto here = descend_to_run<Format, 1, true>(memory, root, range);
+  if (!here.found) [[unlikely]]
+    return {};
+  for (std::size_t i = here.run.first; i <= here.run.last; ++i) {
+    const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
+    if (Format::kind_of(entry, 1) != entry_kind::table) [[unlikely]]
+      return {true, false, here.run.from(i), entry};
+  }
+  return {true, true};
+}
 
 // ---- boundaries: no leaf may straddle the byte at `boundary`.
 
