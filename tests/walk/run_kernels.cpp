@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The three loops over owned words against the plainest loops there are: every size up to a few vectors, every start
+// The loops over owned words against the plainest loops there are: every size up to a few vectors, every start
 // within a vector, both word sizes; at run time and in constant evaluation, where another branch is taken.
 #include <quire/walk/run_kernels.hpp>
 
@@ -15,6 +15,7 @@ using quire::entry_change;
 using quire::kernel::apply;
 using quire::kernel::fill;
 using quire::kernel::flip;
+using quire::kernel::gather;
 using quire::kernel::scan;
 
 inline constexpr std::size_t most = 512 + 16;
@@ -70,6 +71,22 @@ inline constexpr entry_change<Word> changes[7] = {
 };
 
 template <class Word>
+constexpr bool gathers(std::size_t start, std::size_t n, const quire::entry_test<Word>& test,
+                       const buffer<Word>& words) {
+  Word every = static_cast<Word>(~Word{0}), any = 0;
+  bool all = true, none = true;
+  for (std::size_t i = start; i < start + n; ++i) {
+    every = static_cast<Word>(every & words.words[i]);
+    any = static_cast<Word>(any | words.words[i]);
+    all = all && test(words.words[i]);
+    none = none && !test(words.words[i]);
+  }
+  const auto bits = gather<Word>(words.words + start, n);
+  if (bits.every != every || bits.any != any || n == 0) return bits.every == every && bits.any == any;
+  return bits.all(test) == all && (!bits.none(test) || none) && (!bits.decides(test) || bits.none(test) == none);
+}
+
+template <class Word>
 constexpr bool scans(std::size_t start, std::size_t n, const entry_change<Word>& change, Word quiet,
                      const buffer<Word>& words) {
   Word changed = 0, busy = 0;
@@ -118,6 +135,7 @@ constexpr bool all_right(std::size_t start, std::size_t n) {
         for (const Word quiet : {Word{0}, Word{0x40}, static_cast<Word>(0xc0 | top_bit<Word>)})
           if (!scans<Word>(start, n, change, quiet, words)) return false;
         if (!applies<Word>(start, n, change, words)) return false;
+        if (!gathers<Word>(start, n, change.applies_to, words)) return false;
       }
     }
   return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loops over owned words: fill, scan, apply and flip. Vector code lives here and nowhere else.
+// The loops over owned words: fill, gather, scan, apply and flip. Vector code lives here and nowhere else.
 //
 // GNU vector extensions, because plain loops vectorise on one compiler or the other, never on both. Constant evaluation
 // takes the plain loop.
@@ -59,6 +59,52 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
   for (std::size_t i = 0; i < n; ++i) words[i] = static_cast<Word>(first + i * step);
 }
 
+// The bits that every one, and that any one, of several words has: all that need be known of words that are alike.
+template <class Word>
+struct gathered_bits {
+  Word every = static_cast<Word>(~Word{0});
+  Word any = 0;
+
+  constexpr void add(Word word) noexcept {
+    every = static_cast<Word>(every & word);
+    any = static_cast<Word>(any | word);
+  }
+  // Whether all words answer yes; whether, for certain, none does.
+  [[nodiscard]] constexpr bool all(const entry_test<Word>& test) const noexcept {
+    return (every & test.mask) == test.value && (any & test.mask) == test.value;
+  }
+  [[nodiscard]] constexpr bool none(const entry_test<Word>& test) const noexcept {
+    return ((test.value & ~(any & test.mask)) | (test.mask & ~test.value & every)) != 0;
+  }
+  // Whether some word answers yes if not none(): the words differ in no two of the bits asked for.
+  [[nodiscard]] constexpr bool decides(const entry_test<Word>& test) const noexcept {
+    const Word differing = static_cast<Word>(any & ~every & test.mask);
+    return (differing & (differing - 1)) == 0 || none(test);
+  }
+};
+
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr gathered_bits<Word> gather(const Word* words, std::size_t n) noexcept {
+  gathered_bits<Word> bits;
+  if (!std::is_constant_evaluated()) {
+    constexpr std::size_t l = lanes<Word>;
+    vector_of<Word> every = ~vector_of<Word>{}, any{};
+    for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks, words += 4 * l) {
+      const vector_of<Word>* const at = reinterpret_cast<const vector_of<Word>*>(words);
+      const vector_of<Word> v0 = at[0], v1 = at[1], v2 = at[2], v3 = at[3];
+      every &= v0 & v1 & v2 & v3;
+      any |= v0 | v1 | v2 | v3;
+    }
+    for (std::size_t lane = 0; lane < l; ++lane) {
+      bits.every = static_cast<Word>(bits.every & every[lane]);
+      bits.any = static_cast<Word>(bits.any | any[lane]);
+    }
+    n %= 4 * l;
+  }
+  for (std::size_t i = 0; i < n; ++i) bits.add(words[i]);
+  return bits;
+}
+
 // What a change would do to a run.
 template <class Word>
 struct scan_result {
@@ -80,28 +126,12 @@ template <class Word>
   if (!std::is_constant_evaluated()) {
     constexpr std::size_t l = lanes<Word>;
     if (n >= 4 * l) {
-      vector_of<Word> every = ~vector_of<Word>{}, any{};
-      for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks, i += 4 * l) {
-        const vector_of<Word>* const at = reinterpret_cast<const vector_of<Word>*>(words + i);
-        const vector_of<Word> v0 = at[0], v1 = at[1], v2 = at[2], v3 = at[3];
-        every &= v0 & v1 & v2 & v3;
-        any |= v0 | v1 | v2 | v3;
+      const gathered_bits<Word> bits = gather(words, n);
+      if (bits.all(change.applies_to)) {
+        const Word changed = static_cast<Word>((bits.any & cleared) | (~bits.every & change.set));
+        return {changed, static_cast<Word>(~bits.every & quiet), ((bits.every ^ bits.any) & changed) == 0};
       }
-      Word in_every = static_cast<Word>(~Word{0}), in_any = 0;
-      for (std::size_t left = n % (4 * l); left != 0; --left, ++i) {
-        in_every = static_cast<Word>(in_every & words[i]);
-        in_any = static_cast<Word>(in_any | words[i]);
-      }
-      for (std::size_t lane = 0; lane < l; ++lane) {
-        in_every = static_cast<Word>(in_every & every[lane]);
-        in_any = static_cast<Word>(in_any | any[lane]);
-      }
-      if ((in_every & mask) == value && (in_any & mask) == value) {
-        const Word changed = static_cast<Word>((in_any & cleared) | (~in_every & change.set));
-        return {changed, static_cast<Word>(~in_every & quiet), ((in_every ^ in_any) & changed) == 0};
-      }
-      if (((value & ~in_any) | (mask & ~value & in_every)) != 0) return {0, 0};  // applies to none
-      i = 0;
+      if (bits.none(change.applies_to)) return {0, 0};
     }
     vector_of<Word> some_ones{}, some_zeros{};
     for (const std::size_t whole = n - n % l; i < whole; i += l) {
