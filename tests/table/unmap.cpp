@@ -107,6 +107,42 @@ TEST_CASE("tables that the range covers are freed, others stay") {
   CHECK(s.findings().empty());
 }
 
+TEST_CASE("what a table of pages says together: one page that differs, a hole, an annotation") {
+  constexpr attributes clean{.allowed = read_write, .may_write = true, .accessed = false, .dirty = false};
+  stand<plain> s;
+  for (const int odd : {-1, 0, 1, 2, 3}) {
+    for (int page_number = 0; page_number < 4; ++page_number) {
+      const auto i = static_cast<std::uint64_t>(page_number);
+      REQUIRE(s.session().map(pages(i, 1), at(i), page_number == odd ? guest : clean));
+    }
+    const auto found = s.session().unmap(pages(0, 16));
+    REQUIRE(found);
+    CHECK(found->entries == 4);
+    CHECK(found->accessed == (odd >= 0));
+    CHECK(found->dirty == (odd >= 0));
+    CHECK(found->covered == pages(0, 16));
+    CHECK(s.in_use() == 1);
+  }
+  REQUIRE(s.session().map(pages(0, 3), at(0), clean, {.largest_level = 0}));
+  REQUIRE(s.session().annotate(pages(3, 1), 9));
+  CHECK(s.session().unmap(pages(0, 16))->entries == 3);
+  REQUIRE(s.session().map(pages(1, 3), at(1), guest, {.largest_level = 0}));
+  const auto found = s.session().unmap(pages(0, 16));
+  CHECK(found->entries == 3);
+  CHECK((found->accessed && found->dirty));
+  CHECK(s.in_use() == 1);
+  CHECK(s.findings().empty());
+}
+
+TEST_CASE("a covered table of pages is not emptied entry by entry") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 32), at(0), guest, {.largest_level = 0}));
+  s.begin();
+  CHECK(s.session().unmap(pages(0, 32))->entries == 32);
+  CHECK(s.machine.record().stores == 2 + 8 + 2 * (2 + 8));  // its link, and the list of what was detached
+  CHECK(s.findings().empty());
+}
+
 TEST_CASE("unmap takes annotations along") {
   stand<plain> s;
   REQUIRE(s.session().annotate(pages(2, 2), 9));

@@ -134,6 +134,25 @@ template <pte_format Format, class Memory>
   return wanted.tested ? each(true) : each(false);
 }
 
+// What the entries [first, last] of one table have in common.
+template <pte_format Format, class Memory>
+[[nodiscard]] constexpr kernel::gathered_bits<typename Format::word> gather_entries(Memory& of, table_address table,
+                                                                                    std::size_t first,
+                                                                                    std::size_t last) noexcept {
+  using word = typename Format::word;
+  if constexpr (run_memory<Memory, word>) {
+    const std::size_t n = last - first + 1;
+    const auto bits = kernel::gather<word>(of.template own<word>(table, first, n), n);
+    of.template written<word>(table, first, n);
+    return bits;
+  } else {
+    memory_in_loop<Memory> memory = of;
+    kernel::gathered_bits<word> bits;
+    for (std::size_t i = first; i <= last; ++i) bits.add(memory.template load<word>(table, i, order::relaxed));
+    return bits;
+  }
+}
+
 // Fills a table (or part of one) that nobody can reach.
 template <pte_format Format, class Memory>
 constexpr void fill_entries(Memory& memory, table_address table, std::size_t first, std::size_t n,

@@ -94,7 +94,11 @@ class unmap_leaves {
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
-    auto& memory = op_.policies.memory;
+    if constexpr (Run::level == 0 && Run::level < format::shape.root_level && !reports_each) {
+      if (run.first == 0 && run.last + 1 == format::shape.entries(0) && goes_unwritten(run))
+        return run_stop<word>::done();
+    }
+    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
     std::size_t last = run.last;
     std::size_t i = run.first;
     if constexpr (has_groups<format>) {  // `whole`: a group is one leaf
@@ -129,10 +133,23 @@ class unmap_leaves {
   }
 
  private:
+  // Whether a whole table of pages can go as it is, for table_post() to unlink: all entries are leaves that the
+  // hardware no longer writes, so that what they say now is the last that they say, and they are alike enough to say it
+  // together.
+  template <class Run>
+  constexpr bool goes_unwritten(const Run& run) noexcept {
+    const auto bits = gather_entries<format>(op_.policies.memory, run.table, run.first, run.last);
+    if (!bits.all(format::set_accessed.applies_to) || hardware_may_write<format>(bits.every)) return false;
+    if (!bits.decides(format::is_accessed) || !bits.decides(format::is_dirty)) return false;
+    taken_leaves taken;
+    taken.add({run.first, run.last}, !bits.none(format::is_accessed), !bits.none(format::is_dirty));
+    note(run, taken);
+    return true;
+  }
   // Takes the leaf away that begins at entry `i`, all of a group; gives its last entry.
   template <class Run>
   QUIRE_INLINE constexpr std::size_t remove(const Run& run, std::size_t i, word entry, taken_leaves& taken) noexcept {
-    auto& memory = op_.policies.memory;
+    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
     const entry_span span = group_span<format>(entry, Run::level, i);
     bool accessed = false, dirty = false;
     for (std::size_t k = i;; ++k) {
