@@ -86,6 +86,7 @@ set(quire_core_headers
     include/quire/table/invalidator.hpp
     include/quire/table/lookup.hpp
     include/quire/table/map.hpp
+    include/quire/table/map_leaf.hpp
     include/quire/table/one_of.hpp
     include/quire/table/operation.hpp
     include/quire/table/page_session.hpp

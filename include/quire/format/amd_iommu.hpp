@@ -136,8 +136,8 @@ struct iommu {
   }
 
   // All four sets of IR and IW exist.
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
-                                                   int group = 0) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> leaf(output_address output, const attributes& wanted,
+                                                                int level, int group = 0) noexcept {
     if (group < 0 || group > 31 || ((group_sizes(level) >> group) & 1U) == 0) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;

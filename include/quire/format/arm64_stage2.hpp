@@ -147,8 +147,8 @@ struct stage2 : detail::descriptor<detail::stage2_layout(Granule, IpaBits, Optio
 
   // All eight sets of rights exist, but instruction fetch from device memory is unpredictable and refused. A dirty leaf
   // that is not writable does not exist: S2AP[1] alone would be a write permission.
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
-                                                   int group = 0) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> leaf(output_address output, const attributes& wanted,
+                                                                int level, int group = 0) noexcept {
     if (!base::is_leaf_size(level, group)) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level) << group)) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;

@@ -188,7 +188,7 @@ struct entry_layout {
   [[nodiscard]] static constexpr bool is_group_size(int level, int group) noexcept {
     return group == 0 || (has_groups && level == 0 && group == group_bits);
   }
-  [[nodiscard]] static constexpr result<word> rights_of(permissions allowed) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> rights_of(permissions allowed) noexcept {
     if (allowed == no_access) return errc::unsupported_attribute;
     if (allowed.contains(writable) && !allowed.contains(readable)) return errc::unsupported_attribute;
     return static_cast<word>((allowed.contains(readable) ? r : 0) | (allowed.contains(writable) ? w | rsw0 : 0) |

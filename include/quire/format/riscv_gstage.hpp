@@ -42,8 +42,8 @@ struct gstage : entry_layout<Levels, Extensions> {
     return layout::is_common_form(entry, level) && ((entry & v) == 0 || (entry & rights) == 0 || (entry & u) != 0);
   }
 
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
-                                                   int group = 0) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> leaf(output_address output, const attributes& wanted,
+                                                                int level, int group = 0) noexcept {
     return layout::leaf_for(output, wanted, level, group, [](const attributes& whose) -> result<word> {
       if (whose.from != privilege::any || whose.global) return errc::unsupported_attribute;
       return u;

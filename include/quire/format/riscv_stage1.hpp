@@ -46,8 +46,8 @@ struct stage1 : entry_layout<Levels, Extensions> {
     return layout::is_common_form(entry, level);
   }
 
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
-                                                   int group = 0) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> leaf(output_address output, const attributes& wanted,
+                                                                int level, int group = 0) noexcept {
     return layout::leaf_for(output, wanted, level, group, [](const attributes& whose) -> result<word> {
       if (whose.from == privilege::any) return errc::unsupported_attribute;
       return (whose.from == privilege::user ? u : 0) | (whose.global ? g : 0);

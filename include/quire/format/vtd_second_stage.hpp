@@ -113,8 +113,8 @@ struct second_stage {
            (entry & oa & (shape.leaf_bytes(level) - 1)) == 0;
   }
 
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
-                                                   int group = 0) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> leaf(output_address output, const attributes& wanted,
+                                                                int level, int group = 0) noexcept {
     if (group_sizes(level) == 0 || group != 0) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level))) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;

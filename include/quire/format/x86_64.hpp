@@ -131,8 +131,8 @@ struct long_mode_tables {
   }
 
   // Nothing can be written or executed that cannot be read, and nothing is for the user alone.
-  [[nodiscard]] static constexpr result<word> leaf(output_address output, const attributes& wanted, int level,
-                                                   int group = 0) noexcept {
+  [[nodiscard]] QUIRE_INLINE static constexpr result<word> leaf(output_address output, const attributes& wanted,
+                                                                int level, int group = 0) noexcept {
     if (group_sizes(level) == 0 || group != 0) return errc::unsupported_level;
     if (!output.is_aligned(shape.leaf_bytes(level))) return errc::unaligned;
     if (output.value >> facts.output_bits != 0) return errc::beyond_output;

@@ -44,6 +44,16 @@ QUIRE_INLINE constexpr void announce_changes(P& policies, invalidator<P>& invali
   invalidations.add(request);
 }
 
+// The end of what made entries of `range` valid that were invalid, and did nothing else.
+template <pte_format Format, class P>
+QUIRE_INLINE constexpr void announce_install(P& policies, invalidator<P>& session, input_range range) noexcept {
+  policies.maintenance.published();
+  if constexpr (Format::facts.caches_invalid) {
+    policies.maintenance.before_invalidation();
+    session.add({range.first(), range.last(), -1, true, invalidation_reason::installed});
+  }
+}
+
 template <pte_format Format, class P>
 class operation {
  public:
@@ -102,10 +112,11 @@ class operation {
   constexpr void installed() noexcept { installed_ = true; }
   // The end of an operation that made valid what was invalid, unless it was all there already.
   constexpr void finish_install(input_range range) noexcept {
-    if (Format::facts.caches_invalid && installed_)
-      changed(range.first(), range.last(), -1, invalidation_reason::installed);
-    if (pending_) finish();
-    else if (installed_) policies.maintenance.published();
+    if (pending_) {
+      if (Format::facts.caches_invalid && installed_)
+        changed(range.first(), range.last(), -1, invalidation_reason::installed);
+      finish();
+    } else if (installed_) announce_install<Format>(policies, invalidations_, range);
   }
 
   P& policies;

@@ -15,6 +15,7 @@
 #include <quire/table/collapse.hpp>         // collapse_range, prune_range
 #include <quire/table/dirty.hpp>            // take_dirty
 #include <quire/table/map.hpp>              // map_range
+#include <quire/table/map_leaf.hpp>         // map_absent_leaf
 #include <quire/table/reading_session.hpp>  // reading_session
 #include <quire/table/split.hpp>            // split_range
 #include <quire/table/unmap.hpp>            // unmap_range
@@ -54,22 +55,16 @@ class exclusive_session : public reading_session<Table> {
   // options.replace: then it is taken away as unmap does, report(removed_leaf) for each leaf entry if given, forgotten
   // by every cache, and the new mapping made. All or nothing. Errors: map.hpp.
   template <table_source Source, removal_report Report = std::nullptr_t>
-  constexpr result<void> map(input_range range, output_address output, const attributes& wanted, Source& source,
-                             map_options options = {}, Report&& report = nullptr) noexcept {
-    return with(range, [&](operation_type& op) -> result<void> {
-      // What an earlier operation of this session took away must be forgotten before anything is made there.
-      complete();
-      if (options.replace) {
-        const auto replaced = take_away(op, source, range, output, wanted, options, report);
-        if (!replaced) return replaced;
-      }
-      const auto done = map_range(op, source, range, output, wanted, options);
-      if (done) op.finish_install(range);
-      return done;
-    });
+  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+                                          Source& source, map_options options = {},
+                                          Report&& report = nullptr) noexcept {
+    const auto root = table_->root();
+    if (root && map_absent_leaf<format>(table_->policies(), *root, invalidations_, range, output, wanted, options))
+      return {};
+    return map_any<Source, Report>(range, output, wanted, source, options, static_cast<Report&&>(report));
   }
-  constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
-                             map_options options = {}) noexcept {
+  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+                                          map_options options = {}) noexcept {
     return map(range, output, wanted, table_->policies().tables, options);
   }
 
@@ -337,6 +332,23 @@ class exclusive_session : public reading_session<Table> {
     return with(range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
+      return done;
+    });
+  }
+  // All that map() may have to do; out of line, so that what most faults need is little code where they need it.
+  template <class Source, class Report>
+  [[gnu::noinline]] constexpr result<void> map_any(const input_range& range, output_address output,
+                                                   const attributes& wanted, Source& source, map_options options,
+                                                   Report report) noexcept {
+    return with(range, [&](operation_type& op) -> result<void> {
+      // What an earlier operation of this session took away must be forgotten before anything is made there.
+      complete();
+      if (options.replace) {
+        const auto replaced = take_away(op, source, range, output, wanted, options, report);
+        if (!replaced) return replaced;
+      }
+      const auto done = map_range(op, source, range, output, wanted, options);
+      if (done) op.finish_install(range);
       return done;
     });
   }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Mapping one leaf where nothing is: the common answer to a fault, by one descent and one store. What it does not
+// answer is for map_range() (map.hpp), which does the same and more.
+#pragma once
+
+#include <cstddef>  // size_t
+#include <cstdint>  // uint64_t
+
+#include <quire/table/map.hpp>     // map_options
+#include <quire/walk/descend.hpp>  // descend_then
+
+namespace quire {
+
+namespace detail {
+
+// What descend_then() gives the entry to that decides about the first byte of a mapping.
+template <pte_format Format, class P>
+struct absent_leaf {
+  using word = typename Format::word;
+
+  P& policies;
+  invalidator<P>& session;
+  input_range range;
+  output_address output;
+  const attributes& wanted;
+  const map_options& options;
+
+  template <int Level>
+  [[nodiscard]] QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i, word entry) const noexcept {
+    if constexpr ((Format::group_sizes(Level) & 1U) == 0) return false;
+    else {
+      constexpr std::uint64_t bytes = Format::shape.leaf_bytes(Level);
+      // No range with a defect is so long.
+      if (range.last() - range.first() != bytes - 1 || !range.first().is_aligned(bytes)) return false;
+      if (entry != 0 || options.largest_level < Level) return false;
+      const auto leaf = Format::leaf(output, wanted, Level, 0);
+      if (!leaf) return false;
+      static_cast<void>(session.complete());  // what was there is forgotten before anything is made there
+      if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
+      // Release: what is mapped is complete before the leaf can be followed.
+      policies.memory.template store<word>(table, i, *leaf, order::release);
+      announce_install<Format>(policies, session, range);
+      return true;
+    }
+  }
+};
+
+}  // namespace detail
+
+// Maps a range that is one leaf, where the entry that decides about it is absent and of that leaf's level: all that
+// most faults need. False, and nothing has happened: there is more to do, or an error, and map_range() knows which.
+template <pte_format Format, class P>
+[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(P& policies, table_address root, invalidator<P>& session,
+                                                          input_range range, output_address output,
+                                                          const attributes& wanted,
+                                                          const map_options& options) noexcept {
+  if (options.replace || !is_translatable<Format>(range.first())) return false;
+  return descend_then<Format, order::relaxed>(
+      policies.memory, root, range.first(),
+      detail::absent_leaf<Format, P>{policies, session, range, output, wanted, options});
+}
+
+}  // namespace quire
