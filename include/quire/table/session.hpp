@@ -59,7 +59,11 @@ class exclusive_session : public reading_session<Table> {
                                           Source& source, map_options options = {},
                                           Report&& report = nullptr) noexcept {
     const auto root = table_->root();
-    if (root && map_absent_leaf<format>(table_->policies(), *root, invalidations_, range, output, wanted, options))
+    auto& policies = table_->policies();
+    if (root && !options.replace &&
+        map_absent_leaf<format, order::relaxed>(policies, *root, invalidations_, range, output, wanted,
+                                                options.largest_level,
+                                                detail::install_alone<format, policies_type>{policies, invalidations_}))
       return {};
     return map_any<Source, Report>(range, output, wanted, source, options, static_cast<Report&&>(report));
   }

@@ -24,6 +24,7 @@
 #include <quire/table/concurrent/map.hpp>       // map_concurrently
 #include <quire/table/concurrent/split.hpp>     // split_concurrently
 #include <quire/table/concurrent/unmap.hpp>     // unmap_concurrently
+#include <quire/table/map_leaf.hpp>             // map_absent_leaf
 #include <quire/table/page_session.hpp>         // page_session
 
 namespace quire {
@@ -55,16 +56,23 @@ class concurrent_session : public page_session<Table> {
   // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped.
   // Errors: map_concurrently.
   template <table_source Source>
-  constexpr result<void> map(input_range range, output_address output, const attributes& wanted, Source& source,
-                             map_options options = {}) noexcept {
+  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+                                          Source& source, map_options options = {}) noexcept {
+    const auto root = table_->root();
+    auto& policies = table_->policies();
+    if (root && map_absent_leaf<format, order::acquire>(policies, *root, invalidations_, range, output, wanted,
+                                                        options.largest_level,
+                                                        detail::install_beside_others<format, policies_type>{policies}))
+      return {};
     unguarded guard;
     return map_guarded(range, output, wanted, source, options, guard);
   }
   // The same for a fault: `guard()` says whether what the caller knows of the host's mapping is out of date, under the
   // protocol of map.hpp; then `stopped`.
   template <table_source Source, class Guard>
-  constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
-                                     map_options options, Guard&& guard) noexcept {
+  [[gnu::noinline]] constexpr result<void> map_guarded(input_range range, output_address output,
+                                                       const attributes& wanted, Source& source, map_options options,
+                                                       Guard&& guard) noexcept {
     return with(range, [&](operation_type& op) -> result<void> {
       const auto done = map_concurrently(op, section_, source, range, output, wanted, options, guard);
       op.finish_install(range);
