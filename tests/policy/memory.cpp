@@ -78,6 +78,19 @@ TEST_CASE("direct memory finds a table at its address plus the displacement") {
   CHECK(memory.own<std::uint64_t>(table_address{at}, 3, 2) == &words[3]);
 }
 
+TEST_CASE("direct memory whose displacement the compiler knows is the same, and holds nothing") {
+  alignas(64) std::uint64_t words[8]{};
+  const auto at = reinterpret_cast<std::uintptr_t>(&words[0]);
+  CHECK(six_accesses<std::uint64_t>(identity_memory{}, table_address{at}) == 0);
+  CHECK(words[2] == 0x8c);
+  words[2] = 0;
+  const direct_memory_at<0x8000> memory;
+  CHECK(six_accesses<std::uint64_t>(memory, table_address{at - 0x8000}) == 0);
+  CHECK(words[2] == 0x8c);
+  CHECK(memory.own<std::uint64_t>(table_address{at - 0x8000}, 3, 2) == &words[3]);
+  static_assert(std::is_empty_v<direct_memory_at<0x8000>> && run_memory<identity_memory, std::uint64_t>);
+}
+
 TEST_CASE("an observer is told of every access before it happens and of every word") {
   std::array<std::uint64_t, 8> words{};
   counting seen;

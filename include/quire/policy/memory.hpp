@@ -48,12 +48,12 @@ template <class M>
 using memory_in_loop =
     std::conditional_t<std::is_trivially_copyable_v<M> && sizeof(M) <= 2 * sizeof(void*), const M, M&>;
 
-// Tables that the CPU sees at a fixed displacement from their address: a direct map, or identity.
-class direct_memory {
- public:
-  constexpr direct_memory() = default;
-  constexpr explicit direct_memory(std::uint64_t displacement) noexcept : displacement_(displacement) {}
+namespace detail {
 
+// Accesses to tables that the CPU sees at Memory::displacement() bytes from their address.
+template <class Memory>
+class displaced_words {
+ public:
   template <class Word>
   [[nodiscard]] QUIRE_INLINE Word load(table_address t, std::size_t i, order o) const noexcept {
     return atomic::load(at<Word>(t, i), o);
@@ -90,12 +90,33 @@ class direct_memory {
   // The table source handed the address out, aligned for entries; what lies there is an array of Word.
   template <class Word>
   [[nodiscard]] QUIRE_INLINE Word* at(table_address t, std::size_t i) const noexcept {
-    return reinterpret_cast<Word*>(static_cast<std::uintptr_t>(t.value + displacement_)) + i;
+    const std::uint64_t displacement = static_cast<const Memory&>(*this).displacement();
+    return reinterpret_cast<Word*>(static_cast<std::uintptr_t>(t.value + displacement)) + i;
   }
+};
 
+}  // namespace detail
+
+// A direct map whose displacement is known when the kernel has started.
+class direct_memory : public detail::displaced_words<direct_memory> {
+ public:
+  constexpr direct_memory() = default;
+  constexpr explicit direct_memory(std::uint64_t displacement) noexcept : displacement_(displacement) {}
+  [[nodiscard]] constexpr std::uint64_t displacement() const noexcept { return displacement_; }
+
+ private:
   std::uint64_t displacement_ = 0;
 };
 
+// One that the compiler knows: an addition less for every level that is gone down, and a load less for every call.
+template <std::uint64_t Displacement>
+class direct_memory_at : public detail::displaced_words<direct_memory_at<Displacement>> {
+ public:
+  [[nodiscard]] static constexpr std::uint64_t displacement() noexcept { return Displacement; }
+};
+using identity_memory = direct_memory_at<0>;
+
+static_assert(memory_policy<identity_memory, std::uint64_t> && memory_policy<identity_memory, std::uint32_t>);
 static_assert(memory_policy<direct_memory, std::uint64_t> && memory_policy<direct_memory, std::uint32_t>);
 
 }  // namespace quire
