@@ -78,17 +78,17 @@ class arena {
   std::uint64_t free_ = 0;
 };
 
-// direct_memory without its run capability: every operation works word by word.
-class word_memory : direct_memory {
+// identity_memory without its run capability: every operation works word by word.
+class word_memory : identity_memory {
  public:
-  using direct_memory::compare_exchange;
-  using direct_memory::exchange;
-  using direct_memory::fetch_and;
-  using direct_memory::fetch_or;
-  using direct_memory::load;
-  using direct_memory::store;
+  using identity_memory::compare_exchange;
+  using identity_memory::exchange;
+  using identity_memory::fetch_and;
+  using identity_memory::fetch_or;
+  using identity_memory::load;
+  using identity_memory::store;
 };
-static_assert(run_memory<direct_memory, std::uint64_t> && !run_memory<word_memory, std::uint64_t>);
+static_assert(run_memory<identity_memory, std::uint64_t> && !run_memory<word_memory, std::uint64_t>);
 
 // The cost of a lock is the lock's: this one has none.
 struct open_lock {
@@ -157,9 +157,12 @@ struct counted_invalidation {
 template <pte_format Format, class Memory, class Sync = locked>
 struct rig {
   using format = Format;
+  using memory_type = Memory;
   template <class Other>
   using under = rig<Format, Memory, Other>;
-  using cache_type = table_cache<arena, direct_memory, typename Format::word>;
+  template <class Other>
+  using over = rig<Format, Other, Sync>;
+  using cache_type = table_cache<arena, identity_memory, typename Format::word>;
   struct kernel : policies {
     using locking = typename Sync::locking;
     Memory memory{};
@@ -177,7 +180,7 @@ struct rig {
 
   std::uint64_t bytes;
   arena all;
-  cache_type cache{&all, direct_memory{}, page};
+  cache_type cache{&all, identity_memory{}, page};
   table_type tables{kernel{cache}};
   Sync sync{};
 

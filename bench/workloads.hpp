@@ -43,6 +43,11 @@ bool add_rows(const char* format, const char* policy, const char* path) {
   add("age_page", [](stopwatch& meter) { age_page<Rig>(meter); });
   add("relax_page", [](stopwatch& meter) { relax_page<Rig>(meter); });
   add("lookup_decoded", [](stopwatch& meter) { lookup_decoded<Rig>(meter); });
+  if constexpr (std::is_same_v<typename Rig::memory_type, identity_memory>) {
+    using displaced = typename Rig::template over<direct_memory>;
+    add("lookup_displaced", [](stopwatch& meter) { lookup<displaced>(meter); });
+    add("fast_path_displaced", [](stopwatch& meter) { fast_path<displaced>(meter, shuffled(paged / page)); });
+  }
   return true;
 }
 

@@ -50,7 +50,7 @@ struct numbers_of<intel::ept<Levels>> : ept_numbers {};
 template <class Format>
 struct layout : numbers_of<Format> {
   using numbers = numbers_of<Format>;
-  using rig_type = rig<Format, direct_memory>;
+  using rig_type = rig<Format, identity_memory>;
   static constexpr int top = Format::shape.root_level;
   static constexpr std::uint64_t inside_root = (std::uint64_t{1} << Format::shape.index_bits[top]) - 1;
 
