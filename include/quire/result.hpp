@@ -51,7 +51,10 @@ class [[nodiscard]] result {
   }
   [[nodiscard]] constexpr const T& operator*() const noexcept { return value(); }
   [[nodiscard]] constexpr const T* operator->() const noexcept { return &value(); }
-  [[nodiscard]] constexpr T value_or(T other) const noexcept { return has_value() ? value_ : other; }
+  [[nodiscard]] constexpr T value_or(T other) const noexcept {
+    if (has_value()) return value_;  // not ?:, which would choose between two places in memory
+    return other;
+  }
   [[nodiscard]] constexpr quire::error error() const noexcept { return error_; }
 
  private:

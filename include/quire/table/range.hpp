@@ -15,7 +15,11 @@ template <pte_format Format>
   else if constexpr (Format::facts.sign_extended) {
     const std::uint64_t above = address.value >> (bits - 1);
     return above == 0 || above == ~std::uint64_t{0} >> (bits - 1);
-  } else return address.value >> bits == 0;
+  } else {
+    // Asked of the root's index, which a descent needs next.
+    constexpr int root = Format::shape.root_level;
+    return address.value >> Format::shape.shift(root) < Format::shape.entries(root);
+  }
 }
 
 namespace detail {

@@ -60,31 +60,35 @@ template <pte_format Format, class P, class Mark>
                                                              Mark&& mark) noexcept {
   constexpr bool mark_first = P::locking::dirty == dirty_order::mark_then_grant;
   using word = typename Format::word;
-  const auto found = descend<Format, P::locking::reader_order>(policies.memory, root, address);
-  word entry = found.entry;
-  if (found.level != 0 || !Format::is_grantable(entry)) [[unlikely]]
-    return detail::why_not_granted<Format>(entry, found.level);
-  if constexpr (mark_first) mark();
-  for (;;) {
-    // made() and not operator(): of a leaf, both changes apply.
-    word writable_entry = Format::make_writable.made(entry);
-    if constexpr (!Format::facts.sets_accessed) writable_entry = Format::set_accessed.made(writable_entry);
-    if (writable_entry == entry) {
-      detail::announce_locally<Format>(policies, address);
-      return write_grant::already;
-    }
-    if (policies.memory.template compare_exchange<word>(found.table, found.index, entry, writable_entry,
-                                                        order::release)) [[likely]] {
-      if constexpr (!mark_first) {
-        policies.words.fence(order::seq_cst);
-        mark();
-      }
-      policies.maintenance.published();
-      detail::announce_locally<Format>(policies, address);
-      return write_grant::granted;
-    }
-    if (!Format::is_grantable(entry)) return detail::why_not_granted<Format>(entry, 0);
-  }
+  memory_in_loop<std::remove_reference_t<decltype(policies.memory)>> memory = policies.memory;
+  return descend_then<Format, P::locking::reader_order>(
+      memory, root, address, [&]<int Level>(table_address table, std::size_t i, word entry) -> write_grant {
+        if constexpr (Level != 0) return detail::why_not_granted<Format>(entry, Level);
+        else {
+          if (!Format::is_grantable(entry)) [[unlikely]]
+            return detail::why_not_granted<Format>(entry, 0);
+          if constexpr (mark_first) mark();
+          for (;;) {
+            // made() and not operator(): of a leaf, both changes apply.
+            word writable_entry = Format::make_writable.made(entry);
+            if constexpr (!Format::facts.sets_accessed) writable_entry = Format::set_accessed.made(writable_entry);
+            if (writable_entry == entry) {
+              detail::announce_locally<Format>(policies, address);
+              return write_grant::already;
+            }
+            if (memory.template compare_exchange<word>(table, i, entry, writable_entry, order::release)) [[likely]] {
+              if constexpr (!mark_first) {
+                policies.words.fence(order::seq_cst);
+                mark();
+              }
+              policies.maintenance.published();
+              detail::announce_locally<Format>(policies, address);
+              return write_grant::granted;
+            }
+            if (!Format::is_grantable(entry)) return detail::why_not_granted<Format>(entry, 0);
+          }
+        }
+      });
 }
 
 template <pte_format Format, class P>
