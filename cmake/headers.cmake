@@ -82,6 +82,7 @@ set(quire_core_headers
     include/quire/table/foreign.hpp
     include/quire/table/foreign_finding.hpp
     include/quire/table/foreign_visitor.hpp
+    include/quire/table/found_root.hpp
     include/quire/table/growing.hpp
     include/quire/table/invalidator.hpp
     include/quire/table/lookup.hpp

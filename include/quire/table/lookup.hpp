@@ -64,11 +64,11 @@ template <pte_format Format>
   return {code, static_cast<std::int8_t>(level), address.value};
 }
 
-// Errors: beyond_input; not_mapped, marked, busy with the level of the entry that says so (so a caller can step over
-// it).
+// Errors: not_mapped, marked, busy with the level of the entry that says so (so a caller can step over it). Requires:
+// an address inside the geometry.
 template <pte_format Format, order Order = order::acquire, class Memory>
-[[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
-  if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
+[[nodiscard]] constexpr result<mapping> look_up_in_reach(Memory& memory, table_address root,
+                                                         input_address address) noexcept {
   return descend_then<Format, Order>(
       memory, root, address,
       [&]<int Level>(table_address table, std::size_t i, typename Format::word entry) -> result<mapping> {
@@ -77,13 +77,17 @@ template <pte_format Format, order Order = order::acquire, class Memory>
         return mapping_at<Format>(memory, table, i, entry, Level, address);
       });
 }
-
-// Where `address` leads, and no more. Errors as for look_up.
+// The same of any address. Errors: beyond_input as well.
 template <pte_format Format, order Order = order::acquire, class Memory>
-[[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate_address(Memory& memory, table_address root,
-                                                                              input_address address) noexcept {
-  if (!is_translatable<Format>(address)) [[unlikely]]
-    return error{errc::beyond_input, -1, address.value};
+[[nodiscard]] constexpr result<mapping> look_up(Memory& memory, table_address root, input_address address) noexcept {
+  if (!is_translatable<Format>(address)) return error{errc::beyond_input, -1, address.value};
+  return look_up_in_reach<Format, Order>(memory, root, address);
+}
+
+// Where `address` leads, and no more. Errors, and what it requires, as for look_up_in_reach.
+template <pte_format Format, order Order = order::acquire, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate_in_reach(Memory& memory, table_address root,
+                                                                               input_address address) noexcept {
   return descend_then<Format, Order>(
       memory, root, address,
       [&]<int Level>(table_address, std::size_t, typename Format::word entry) -> result<output_address> {

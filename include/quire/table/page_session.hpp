@@ -17,7 +17,7 @@ class page_session : public reading_session<Table> {
   // The write-fault fast path. mark() is called once, before or after the leaf becomes writable as the locking policy
   // has it.
   template <class Mark>
-  [[nodiscard]] constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
     const auto root = table_->root();
     if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
     return grant_write<format>(table_->policies(), *root, address, mark);

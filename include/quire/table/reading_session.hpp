@@ -4,7 +4,8 @@
 
 #include <type_traits>  // remove_reference_t
 
-#include <quire/table/lookup.hpp>  // look_up, translate_address, each_mapping
+#include <quire/table/found_root.hpp>  // found_root
+#include <quire/table/lookup.hpp>      // look_up_in_reach, translate_in_reach, each_mapping
 
 namespace quire {
 
@@ -15,22 +16,20 @@ class reading_session {
 
   // The leaf that translates `address`. Errors: no_root; those of look_up.
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    return look_up<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
+    if (!root_.reaches(address)) [[unlikely]]
+      return root_.why_not(address);
+    return look_up_in_reach<format, Table::locking::reader_order>(table_->policies().memory, root_.table(), address);
   }
   // Where `address` leads.
-  [[nodiscard]] constexpr result<output_address> translate(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    return translate_address<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
+  [[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate(input_address address) noexcept {
+    if (!root_.reaches(address)) [[unlikely]]
+      return root_.why_not(address);
+    return translate_in_reach<format, Table::locking::reader_order>(table_->policies().memory, root_.table(), address);
   }
   // The payload of the marker at `address`. Errors: no_root, beyond_input; not_mapped where there is none.
   [[nodiscard]] constexpr result<std::uint64_t> annotation(input_address address) noexcept {
-    const auto root = table_->root();
-    if (!root) return root.error();
-    if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
-    const auto found = descend<format, Table::locking::reader_order>(table_->policies().memory, *root, address);
+    if (!root_.reaches(address)) return root_.why_not(address);
+    const auto found = descend<format, Table::locking::reader_order>(table_->policies().memory, root_.table(), address);
     if (format::kind_of(found.entry, found.level) != entry_kind::marker)
       return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
     return format::payload_of(found.entry);
@@ -39,7 +38,7 @@ class reading_session {
   // ends it with errc::stopped.
   template <class Function>
   constexpr result<void> for_each_mapping(input_range range, Function&& function) {
-    const auto root = table_->root();
+    const auto root = root_.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     auto& memory = table_->policies().memory;
@@ -51,7 +50,12 @@ class reading_session {
 
  protected:
   constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
+  // Once the session has what keeps the root from going, its lock or its section. What only reads begins from this one;
+  // what changes things asks the table, which the compiler finds cheaper for a session of one call.
+  QUIRE_INLINE constexpr void find_root() noexcept { root_ = found_root<format>{table_->root()}; }
+
   Table* table_;
+  found_root<format> root_{};
 };
 
 }  // namespace quire

@@ -42,6 +42,7 @@ class exclusive_session : public reading_session<Table> {
   constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept
       : base(table), lock_(lock), taken_(take), invalidations_(table.policies()) {
     if (taken_) lock_->lock();
+    this->find_root();
   }
   exclusive_session(const exclusive_session&) = delete;
   exclusive_session& operator=(const exclusive_session&) = delete;
@@ -273,8 +274,9 @@ class exclusive_session : public reading_session<Table> {
       yield.pause();
       refill();
       if (lock_ != nullptr) lock_->lock();
+      this->find_root();
     }
-    return this->table_->root().has_value();
+    return this->root_.get().has_value();
   }
 
   [[nodiscard]] constexpr Table& table() noexcept { return *table_; }

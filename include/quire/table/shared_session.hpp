@@ -14,6 +14,7 @@ class shared_session : public page_session<Table> {
  public:
   constexpr shared_session(Table& table, RwLock& lock) noexcept : page_session<Table>(table), lock_(lock) {
     lock_.lock_shared();
+    this->find_root();
   }
   shared_session(const shared_session&) = delete;
   shared_session& operator=(const shared_session&) = delete;
@@ -29,6 +30,7 @@ class section_session : public page_session<Table> {
  public:
   constexpr section_session(Table& table, Section& section) noexcept : page_session<Table>(table), section_(section) {
     section_.enter();
+    this->find_root();
   }
   section_session(const section_session&) = delete;
   section_session& operator=(const section_session&) = delete;

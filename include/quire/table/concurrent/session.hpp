@@ -43,6 +43,7 @@ class concurrent_session : public page_session<Table> {
   constexpr concurrent_session(Table& table, Section& section, reduction_count& reductions) noexcept
       : base(table), section_(section), reductions_(reductions), invalidations_(table.policies()) {
     section_.enter();
+    this->find_root();
   }
   concurrent_session(const concurrent_session&) = delete;
   concurrent_session& operator=(const concurrent_session&) = delete;
@@ -223,8 +224,9 @@ class concurrent_session : public page_session<Table> {
       yield.pause();
       refill();
       section_.enter();
+      this->find_root();
     }
-    return this->table_->root().has_value();
+    return this->root_.get().has_value();
   }
 
   [[nodiscard]] constexpr Table& table() noexcept { return *table_; }
