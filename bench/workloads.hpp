@@ -38,6 +38,7 @@ bool add_rows(const char* format, const char* policy, const char* path) {
 
   add("map_4k_range_again", [](stopwatch& meter) { map_range_again<Rig>(meter); });
   add("fast_path_sequential", [](stopwatch& meter) { fast_path<Rig>(meter, in_sequence(paged / page)); });
+  add("fast_path_own_marks", [](stopwatch& meter) { fast_path<Rig, own_marks>(meter, in_sequence(paged / page)); });
   add("fault_fast", [](stopwatch& meter) { fault_fast<Rig>(meter); });
   add("dirty_log_clear", [](stopwatch& meter) { dirty_log_clear<Rig>(meter); });
   add("age_page", [](stopwatch& meter) { age_page<Rig>(meter); });

@@ -2,35 +2,66 @@
 // Workloads of one page at a time: the write-fault fast path, what else one fault may do, lookups.
 #pragma once
 
+#include <algorithm>  // all_of
+
 #include <quire/dirty/fault.hpp>  // fault_handler
 
 #include "../workload.hpp"
 
 namespace quire_bench {
 
+// Where the fast path marks pages: in a bitmap that all vCPUs share, or in a ring of the vCPU's own, to be drained by
+// others, which takes no atomic operation.
+class shared_marks {
+ public:
+  explicit shared_marks(std::uint64_t pages) : words_(bitmap_words(pages)), bits_{words_.data(), pages} {}
+  QUIRE_INLINE void mark(std::uint64_t number) noexcept { bits_.mark(number); }
+  [[nodiscard]] bool has_all(const std::vector<std::uint64_t>&) const {
+    return std::all_of(words_.begin(), words_.end(), [](std::uint64_t word) { return word == ~std::uint64_t{0}; });
+  }
+
+ private:
+  std::vector<std::uint64_t> words_;
+  dirty_bitmap bits_;
+};
+class own_marks {
+ public:
+  explicit own_marks(std::uint64_t pages) : ring_(pages), entries_(ring_.data()) {}
+  QUIRE_INLINE void mark(std::uint64_t number) noexcept {
+    entries_[next_] = number;
+    // Release: whoever drains the ring sees the entry that it counts.
+    atomic::store(&next_, next_ + 1, order::release);
+  }
+  [[nodiscard]] bool has_all(const std::vector<std::uint64_t>& marked) const { return ring_ == marked; }
+
+ private:
+  std::vector<std::uint64_t> ring_;
+  std::uint64_t* entries_;
+  std::uint64_t next_ = 0;
+};
+
 // A write fault on the read side, as the fault handler takes it.
-template <class Rig>
-[[gnu::noinline]] write_grant measured_fast_path(Rig& rig, const invalidation_sequence& sequence, dirty_bitmap& log,
+template <class Rig, class Marks>
+[[gnu::noinline]] write_grant measured_fast_path(Rig& rig, const invalidation_sequence& sequence, Marks& marks,
                                                  input_address at) {
   const std::uint64_t snapshot = sequence.sample();
   auto session = rig.tables.one_page_session(rig.sync.guard);
   if (sequence.must_retry(snapshot, at)) return write_grant::not_mapped;
-  return session.make_writable(at, [&] { log.mark((at - Rig::guest) / page); });
+  return session.make_writable(at, [&] { marks.mark((at - Rig::guest) / page); });
 }
-template <class Rig>
-void fast_path(stopwatch& meter, std::vector<std::uint64_t> order) {
+template <class Rig, class Marks = shared_marks>
+void fast_path(stopwatch& meter, const std::vector<std::uint64_t>& order) {
   Rig rig{paged};
   rig.fill(0, {.allowed = readable, .may_write = true});
-  std::vector<std::uint64_t> log_words(bitmap_words(paged / page));
-  dirty_bitmap log{log_words.data(), paged / page};
+  Marks marks{paged / page};
   const invalidation_sequence sequence;
   std::size_t granted = 0;
   meter.start(order.size());
   for (const std::uint64_t number : order)
-    granted += measured_fast_path(rig, sequence, log, Rig::guest + number * page) == write_grant::granted;
+    granted += measured_fast_path(rig, sequence, marks, Rig::guest + number * page) == write_grant::granted;
   meter.stop();
   must(granted == order.size() && rig.tables.policies().invalidation.locals == order.size(), "fast path");
-  for (const std::uint64_t word : log_words) must(word == ~std::uint64_t{0}, "a page was not marked");
+  must(marks.has_all(order), "a page was not marked");
   rig.expect(0, read_write);
 }
 // The other things that are done to one page beside others.
