@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What a clock and callgrind do not tell, counted through the policies and printed as JSON: entries read and written as
 // memory grows, the memory that tables take, words that faults write, faults per second with more and more threads.
-#include <chrono>  // steady_clock
-#include <cstdio>  // printf
-#include <set>     // set
+#include <algorithm>  // max
+#include <chrono>     // steady_clock
+#include <cstdio>     // printf
+#include <mutex>      // mutex
+#include <set>        // set
 
 #include <quire/policy/observed_memory.hpp>  // observed_memory
 
@@ -85,6 +87,57 @@ void print_memory() {
           static_cast<unsigned long long>(bitmap_words(bytes / page) * 8));
       separator = ",\n";
     }
+  std::printf("\n ],\n");
+}
+
+// Tables for several threads, and how many were in use at once: a thread that loses the race for an entry has taken
+// one for nothing.
+class watched_tables {
+ public:
+  explicit watched_tables(arena& from) noexcept : from_(from), peak_(from.taken) {}
+  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
+  [[nodiscard]] bool reserve(std::size_t) noexcept { return true; }  // the arena aborts where it has too few
+  result<table_address> take(table_contents) {
+    const std::lock_guard alone{lock_};
+    const auto table = from_.allocate(page);
+    peak_ = std::max(peak_, from_.taken);
+    return table;
+  }
+  void give_back(table_address table) {
+    const std::lock_guard alone{lock_};
+    from_.free(table, page);
+  }
+
+ private:
+  std::mutex lock_;
+  arena& from_;
+  std::size_t peak_;
+};
+
+// Every thread splits every block: those that all of them make pages of are raced for.
+template <class Sync>
+void print_peak(const char* policy, unsigned threads, const char* separator) {
+  plain_crowd<Sync> all{1};
+  const std::size_t before = all.all.taken;
+  watched_tables tables{all.all};
+  const auto split_all = [&](unsigned thread) {
+    auto session = all.table.session(all.sync.guard_of(thread));
+    must(session.split(input_range::sized(all.guest, paged), 0, tables).has_value(), "split");
+  };
+  std::vector<std::thread> running;
+  for (unsigned i = 1; i < threads; ++i) running.emplace_back(split_all, i);
+  split_all(0);
+  for (std::thread& each : running) each.join();
+  const std::size_t used = all.all.taken - before, peak = tables.peak() - before;
+  must(used == paged / block && peak <= used + threads, "tables of a split");
+  std::printf("%s  {\"policy\": \"%s\", \"threads\": %u, \"tables\": %zu, \"peak\": %zu}", separator, policy, threads,
+              used, peak);
+}
+void print_peaks() {
+  std::printf(" \"peaks\": [");
+  print_peak<crowd_under_lock<rw_lock>>("shared", 1, "\n");
+  for (unsigned threads = 1; threads <= most_threads; threads *= 2)
+    print_peak<crowd_in_sections<direct_words>>("concurrent", threads, ",\n");
   std::printf("\n ],\n");
 }
 
@@ -196,6 +249,7 @@ int main() {
   std::printf("{\n");
   print_entries();
   print_memory();
+  print_peaks();
   std::printf(" \"writes\": [");
   print_writes<crowd_under_lock<logged_lock>>("shared", "\n");
   print_writes<crowd_in_sections<logged_words>>("concurrent", ",\n");

@@ -44,13 +44,13 @@ struct crowd {
   static constexpr input_address guest{gib};
   static constexpr std::uint64_t pages = paged / page;
 
-  // All pages read-only for the log's sake.
-  crowd() {
+  // All leaves, pages or of another level, read-only for the log's sake.
+  explicit crowd(int level = 0) {
     must(table.create().has_value() && cache.top_up(paged / block + 32), "tables");
     auto session = table.session(sync.guard_of(0));
     must(session
              .map(input_range::sized(guest, paged), output_address{8 * gib}, {.allowed = readable, .may_write = true},
-                  cache, {.largest_level = 0})
+                  cache, {.largest_level = level})
              .has_value(),
          "map");
   }

@@ -36,6 +36,9 @@ def show(found):
         bytes_of_tables = each["tables"] * 4096 + each["root_bytes"]
         print(f"{each['bytes'] >> 20} MiB in {each['leaves']}: {each['tables']} tables ({each['fewest']} at least), "
               f"{bytes_of_tables / each['bytes'] * 2**20:.1f} KiB a GiB, bitmap {each['bitmap_bytes'] >> 10} KiB")
+    for each in found["peaks"]:
+        print(f"{each['policy']}, {each['threads']} threads split the same blocks: {each['tables']} tables made, "
+              f"{each['peak']} at once")
     for each in found["writes"]:
         print(f"{each['policy']}: {each['writes'] / each['faults']:.2f} writes a fault, {each['words_of_both']} words "
               "that two threads write")

@@ -106,6 +106,12 @@ def memory(found):
                    str(each["bitmap_bytes"] >> 10)] for each in found["memory"]])
 
 
+def peaks(found):
+    return table(["policy", "threads", "tables made", "in use at once"],
+                 [[each["policy"], str(each["threads"]), str(each["tables"]), str(each["peak"])]
+                  for each in found["peaks"]])
+
+
 def threads(found):
     lines = []
     for each in found["threads"]:
@@ -133,7 +139,8 @@ def pages(figures):
     full, plain = (Rows(figures[name]["rows"]) for name in ("bench", "bench-baseline"))
     return {"instructions": instructions(full), "instructions at -O2": instructions(plain),
             "references": references(full), "times": times(full), "growth": growth(figures["growth"]),
-            "memory": memory(figures["growth"]), "threads": threads(figures["growth"])}
+            "memory": memory(figures["growth"]), "peaks": peaks(figures["growth"]),
+            "threads": threads(figures["growth"])}
 
 
 def main():
