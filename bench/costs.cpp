@@ -26,8 +26,8 @@ struct entry_counter : memory_observer {
 };
 entry_counter entries;
 
-struct counted_memory : observed_memory<direct_memory, entry_counter> {
-  counted_memory() noexcept : observed_memory(direct_memory{}, &entries) {}
+struct counted_memory : observed_memory<identity_memory, entry_counter> {
+  counted_memory() noexcept : observed_memory(identity_memory{}, &entries) {}
 };
 
 class entry_meter final : public stopwatch {
@@ -75,7 +75,7 @@ void print_memory() {
   for (std::uint64_t bytes = 64 * mib; bytes <= tib; bytes *= 4)
     for (const int level : {1, 0}) {
       if (level == 0 && bytes > 16 * gib) continue;
-      sized<rig<format, direct_memory>> all{bytes, level};
+      sized<rig<format, identity_memory>> all{bytes, level};
       all.rig.fill(level);
       const std::uint64_t in_stock = all.rig.cache.stock(), tables = all.rig.all.taken - in_stock - 1;
       std::printf(
@@ -183,8 +183,8 @@ struct write_observer : memory_observer {
   }
 };
 write_observer observer;
-struct logged_memory : observed_memory<direct_memory, write_observer> {
-  logged_memory() noexcept : observed_memory(direct_memory{}, &observer) {}
+struct logged_memory : observed_memory<identity_memory, write_observer> {
+  logged_memory() noexcept : observed_memory(identity_memory{}, &observer) {}
 };
 // Both halves of the pair write the lock's word.
 struct logged_lock : rw_lock {

@@ -33,14 +33,7 @@ struct crowd_in_sections {
 
 template <pte_format Format, class Memory, class Words, class Sync, class Sink = dirty_bitmap>
 struct crowd {
-  using cache_type = table_cache<arena, direct_memory, typename Format::word>;
-  struct kernel : policies {
-    using locking = typename Sync::locking;
-    Memory memory{};
-    cache_type& tables;
-    Words words{};
-    explicit kernel(cache_type& stock) noexcept : tables(stock) {}
-  };
+  using policies_type = kernel<Format, Memory, typename Sync::locking, no_invalidation, Words>;
   static constexpr input_address guest{gib};
   static constexpr std::uint64_t pages = paged / page;
 
@@ -56,8 +49,8 @@ struct crowd {
   }
 
   arena all{2 * paged / block + 64};
-  cache_type cache{&all, direct_memory{}, page};
-  page_table<Format, kernel> table{kernel{cache}};
+  stock_of<Format> cache{&all, identity_memory{}, page};
+  page_table<Format, policies_type> table{policies_type{cache}};
   Sync sync{};
   std::vector<std::uint64_t> bits = std::vector<std::uint64_t>(bitmap_words(pages));
   Sink log{bits.data(), pages};
@@ -93,6 +86,6 @@ struct crowd {
 };
 
 template <class Sync>
-using plain_crowd = crowd<riscv::sv39x4, direct_memory, direct_words, Sync>;
+using plain_crowd = crowd<riscv::sv39x4, identity_memory, direct_words, Sync>;
 
 }  // namespace quire_bench

@@ -27,7 +27,7 @@ void add_threads(const char* policy) {
 }
 
 [[maybe_unused]] const bool added = [] {
-  sized<rig<riscv::sv39x4, direct_memory>>::add_rows("riscv-sv39x4");
+  sized<rig<riscv::sv39x4, identity_memory>>::add_rows("riscv-sv39x4");
   add_threads<crowd_under_lock<rw_lock>>("shared");
   add_threads<crowd_in_sections<direct_words>>("concurrent");
   return true;

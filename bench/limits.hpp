@@ -79,7 +79,7 @@ inline void limit_read_lock_pair(const limit_tables&, const limit_order& order) 
 template <void (*Once)(const limit_tables&, const limit_order&)>
 void limit(stopwatch& meter, bool written) {
   arena memory{2 * paged / block + 64};
-  table_cache<arena, direct_memory> cache{&memory, direct_memory{}, page};
+  table_cache<arena, identity_memory> cache{&memory, identity_memory{}, page};
   must(cache.top_up(paged / block), "tables");
   limit_tables tables;
   while (tables.size() < paged / block)

@@ -154,6 +154,19 @@ struct counted_invalidation {
   void complete() noexcept { ++waits; }
 };
 
+template <pte_format Format>
+using stock_of = table_cache<arena, identity_memory, typename Format::word>;
+
+template <pte_format Format, class Memory, class Locking, class Invalidation, class Words = direct_words>
+struct kernel : policies {
+  using locking = Locking;
+  Memory memory{};
+  stock_of<Format>& tables;
+  Invalidation invalidation{};
+  Words words{};
+  explicit kernel(stock_of<Format>& stock) noexcept : tables(stock) {}
+};
+
 template <pte_format Format, class Memory, class Sync = locked>
 struct rig {
   using format = Format;
@@ -162,15 +175,8 @@ struct rig {
   using under = rig<Format, Memory, Other>;
   template <class Other>
   using over = rig<Format, Other, Sync>;
-  using cache_type = table_cache<arena, identity_memory, typename Format::word>;
-  struct kernel : policies {
-    using locking = typename Sync::locking;
-    Memory memory{};
-    cache_type& tables;
-    counted_invalidation invalidation{};
-    explicit kernel(cache_type& stock) noexcept : tables(stock) {}
-  };
-  using table_type = page_table<Format, kernel>;
+  using policies_type = kernel<Format, Memory, typename Sync::locking, counted_invalidation>;
+  using table_type = page_table<Format, policies_type>;
   using guard_type = typename Sync::guard_type;
 
   // `bytes` of guest memory from `guest`, backed from `host` on; room for all its tables, `bytes` at a time as pages.
@@ -180,8 +186,8 @@ struct rig {
 
   std::uint64_t bytes;
   arena all;
-  cache_type cache{&all, identity_memory{}, page};
-  table_type tables{kernel{cache}};
+  stock_of<Format> cache{&all, identity_memory{}, page};
+  table_type tables{policies_type{cache}};
   Sync sync{};
 
   static constexpr input_address guest{gib};
