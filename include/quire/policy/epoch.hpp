@@ -119,7 +119,7 @@ class basic_epoch_section {
   basic_epoch_section(basic_epoch_reclaim<Words>& domain, std::size_t slot) noexcept
       : domain_(domain), mine_(domain.slot(slot)) {}
 
-  void enter() noexcept {
+  QUIRE_INLINE void enter() noexcept {
     QUIRE_AUDIT(mine_.announced == 0);
     const Words& words = domain_.words_;
     // Relaxed: an old epoch holds the next ones back for longer, and the fence orders the rest.
@@ -128,7 +128,7 @@ class basic_epoch_section {
     words.fence(order::seq_cst);  // announced before any entry is read
   }
   // Release: what was read inside was read before.
-  void leave() noexcept { domain_.words_.store(mine_.announced, std::uint64_t{0}, order::release); }
+  QUIRE_INLINE void leave() noexcept { domain_.words_.store(mine_.announced, std::uint64_t{0}, order::release); }
   void pause() const noexcept {}
 
   // Requires: nothing leads to the table any more, no translation cache knows it, and the section was left.

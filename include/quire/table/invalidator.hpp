@@ -20,6 +20,8 @@ class invalidated {
 // What a session knows of the invalidation policy: what it has added, and whether that is complete.
 template <class P>
 class invalidator {
+  using policy_type = std::remove_reference_t<decltype(P::invalidation)>;
+
  public:
   constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
   invalidator(const invalidator&) = delete;
@@ -37,9 +39,18 @@ class invalidator {
     }
     return {};
   }
+  // A copy to be given to a function out of line, and taken back: a session whose address is given away lives in memory
+  // from its beginning, also where that function is never called. A batch is not copied.
+  [[nodiscard]] QUIRE_INLINE constexpr decltype(auto) lend() noexcept {
+    if constexpr (invalidation_in_batches<policy_type>) return static_cast<invalidator&>(*this);
+    else return invalidator{to_, owed_};
+  }
+  QUIRE_INLINE constexpr void take_back(const invalidator& lent) noexcept { owed_ = lent.owed_; }
 
  private:
-  typename session_part<std::remove_reference_t<decltype(P::invalidation)>>::type to_;
+  constexpr invalidator(policy_type& to, bool owed) noexcept : to_{to}, owed_(owed) {}
+
+  typename session_part<policy_type>::type to_;
   bool owed_ = false;
 };
 

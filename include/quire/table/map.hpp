@@ -322,8 +322,9 @@ template <pte_format Format>
 // Errors, all before anything is changed: those of check_mapping; already_mapped, marked, busy (at the first entry in
 // the way); no_memory.
 template <pte_format Format, class P, class Source>
-constexpr result<void> map_range(operation<Format, P>& op, Source& source, input_range range, output_address output,
-                                 const attributes& wanted, const map_options& options) noexcept {
+[[gnu::noinline]] constexpr result<void> map_range(operation<Format, P>& op, Source& source, input_range range,
+                                                   output_address output, const attributes& wanted,
+                                                   const map_options& options) noexcept {
   if (const auto legal = check_mapping<Format>(range, output, wanted, options); !legal) return legal;
   const detail::mapping_plan<Format> plan{
       range, output, wanted, {range.first().value ^ output.value, options.largest_level, options.groups}};

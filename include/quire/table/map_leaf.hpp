@@ -7,83 +7,80 @@
 #include <cstdint>  // uint64_t
 
 #include <quire/table/map.hpp>     // map_options
-#include <quire/walk/descend.hpp>  // descend_then
+#include <quire/walk/descend.hpp>  // descend_to_table
 
 namespace quire {
 
 namespace detail {
 
-// What descend_then() gives the entry to that decides about the first byte of a mapping.
-template <pte_format Format, class P, class Install>
-struct absent_leaf {
-  using word = typename Format::word;
-
-  P& policies;
-  invalidator<P>& session;
-  input_range range;
-  output_address output;
-  const attributes& wanted;
-  int largest_level;
-  Install install;
-
-  template <int Level>
-  [[nodiscard]] QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i, word entry) const noexcept {
-    if constexpr ((Format::group_sizes(Level) & 1U) == 0) return false;
-    else {
-      constexpr std::uint64_t bytes = Format::shape.leaf_bytes(Level);
-      // No range with a defect is so long.
-      if (range.last() - range.first() != bytes - 1 || !range.first().is_aligned(bytes)) return false;
-      if (entry != 0 || largest_level < Level) return false;
-      const auto leaf = Format::leaf(output, wanted, Level, 0);
-      if (!leaf) return false;
-      if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
-      if (!install(table, i, *leaf)) return false;
-      announce_install<Format>(policies, session, range);
-      return true;
-    }
-  }
-};
-
 // For whoever is alone: what its session took away is forgotten before anything is made there.
 template <pte_format Format, class P>
 struct install_alone {
-  P& policies;
+  using word = typename Format::word;
+  static constexpr bool compares = false;
   invalidator<P>& session;
 
-  QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i,
-                                         typename Format::word leaf) const noexcept {
+  template <class Memory>
+  QUIRE_INLINE constexpr bool operator()(Memory& memory, table_address table, std::size_t i, word leaf) const noexcept {
     static_cast<void>(session.complete());
-    policies.memory.template store<typename Format::word>(table, i, leaf, order::release);
+    memory.template store<word>(table, i, leaf, order::release);
     return true;
   }
 };
-// For a section: the entry may be absent no longer.
-template <pte_format Format, class P>
+// For a section: the exchange finds out whether the entry is absent, for nothing else can.
+template <pte_format Format>
 struct install_beside_others {
-  P& policies;
+  using word = typename Format::word;
+  static constexpr bool compares = true;
 
-  QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i,
-                                         typename Format::word leaf) const noexcept {
-    typename Format::word absent = 0;
-    return policies.memory.template compare_exchange<typename Format::word>(table, i, absent, leaf, order::acq_rel);
+  template <class Memory>
+  QUIRE_INLINE constexpr bool operator()(Memory& memory, table_address table, std::size_t i, word leaf) const noexcept {
+    word absent = 0;
+    return memory.template compare_exchange<word>(table, i, absent, leaf, order::acq_rel);
   }
 };
 
 }  // namespace detail
 
 // Maps a range that is one leaf, where the entry that decides about it is absent and of that leaf's level: all that
-// most faults need. False, and nothing has happened: there is more to do, or an error, and map_range() or
-// map_concurrently() knows which. install(table, index, leaf) gives whether it wrote the entry, with release order:
-// what is mapped is complete before the leaf can be followed.
-template <pte_format Format, order Order, class P, class Install>
-[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(P& policies, table_address root, invalidator<P>& session,
-                                                          input_range range, output_address output,
-                                                          const attributes& wanted, int largest_level,
-                                                          Install install) noexcept {
-  if (!is_translatable<Format>(range.first())) return false;
-  return descend_then<Format, Order>(
-      policies.memory, root, range.first(),
-      detail::absent_leaf<Format, P, Install>{policies, session, range, output, wanted, largest_level, install});
+// most faults need. False, and nothing is mapped: there is more to do, or an error, and map_range() or
+// map_concurrently() knows which. The size is asked first, so that the level is a constant in what follows.
+// install(memory, table, index, leaf) gives whether it wrote the entry, with release order: what is mapped is complete
+// before the leaf can be followed. One that compares is not spared entries that are not absent.
+template <order Order, int Level = 0, class Table, class P, class Install>
+[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(Table& table, invalidator<P>& session, input_range range,
+                                                          output_address output, const attributes& wanted,
+                                                          int largest_level, Install install) noexcept {
+  using format = typename Table::format;
+  constexpr std::uint64_t bytes = format::shape.leaf_bytes(Level);
+  // No range with a defect is so long.
+  if ((format::group_sizes(Level) & 1U) == 0 || range.last() - range.first() != bytes - 1) {
+    if constexpr (Level < format::shape.root_level)
+      return map_absent_leaf<Order, Level + 1>(table, session, range, output, wanted, largest_level, install);
+    else return false;
+  }
+  const auto root = table.root();
+  if (!root || largest_level < Level) [[unlikely]]
+    return false;
+  if (!is_translatable<format>(range.first()) || !range.first().is_aligned(bytes)) [[unlikely]]
+    return false;
+  auto& policies = table.policies();
+  memory_in_loop<decltype(policies.memory)> memory = policies.memory;
+  table_address at = *root;
+  if (!detail::descend_to_table<format, format::shape.root_level, Level, Order>(memory, at, range.first().value))
+      [[unlikely]]
+    return false;
+  const std::size_t i = format::shape.index(range.first().value, Level);
+  if (!Install::compares && memory.template load<typename format::word>(at, i, Order) != 0) [[unlikely]]
+    return false;
+  const auto leaf = format::leaf(output, wanted, Level, 0);
+  if (!leaf) [[unlikely]]
+    return false;
+  if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
+  if (!install(memory, at, i, *leaf)) [[unlikely]]
+    return false;
+  announce_install<format>(policies, session, range);
+  return true;
 }
 
 }  // namespace quire

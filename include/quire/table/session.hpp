@@ -59,14 +59,16 @@ class exclusive_session : public reading_session<Table> {
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {},
                                           Report&& report = nullptr) noexcept {
-    const auto root = table_->root();
-    auto& policies = table_->policies();
-    if (root && !options.replace &&
-        map_absent_leaf<format, order::relaxed>(policies, *root, invalidations_, range, output, wanted,
-                                                options.largest_level,
-                                                detail::install_alone<format, policies_type>{policies, invalidations_}))
+    if (!options.replace &&
+        map_absent_leaf<order::relaxed>(*table_, invalidations_, range, output, wanted, options.largest_level,
+                                        detail::install_alone<format, policies_type>{invalidations_})) [[likely]]
       return {};
-    return map_any<Source, Report>(range, output, wanted, source, options, static_cast<Report&&>(report));
+    decltype(auto) lent = invalidations_.lend();
+    const map_options asked = options;  // lent as well
+    const auto done =
+        map_any<Source, Report>(*table_, lent, range, output, wanted, source, asked, static_cast<Report&&>(report));
+    invalidations_.take_back(lent);
+    return done;
   }
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
                                           map_options options = {}) noexcept {
@@ -343,25 +345,31 @@ class exclusive_session : public reading_session<Table> {
   }
   // All that map() may have to do; out of line, so that what most faults need is little code where they need it.
   template <class Source, class Report>
-  [[gnu::noinline]] constexpr result<void> map_any(const input_range& range, output_address output,
-                                                   const attributes& wanted, Source& source, map_options options,
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, invalidator<policies_type>& invalidations,
+                                                   const input_range& range, output_address output,
+                                                   const attributes& wanted, Source& source, const map_options& options,
                                                    Report report) noexcept {
-    return with(range, [&](operation_type& op) -> result<void> {
-      // What an earlier operation of this session took away must be forgotten before anything is made there.
-      complete();
-      if (options.replace) {
-        const auto replaced = take_away(op, source, range, output, wanted, options, report);
-        if (!replaced) return replaced;
-      }
-      const auto done = map_range(op, source, range, output, wanted, options);
-      if (done) op.finish_install(range);
-      return done;
-    });
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{table.policies(), *root, invalidations};
+    // What an earlier operation of this session took away must be forgotten before anything is made there.
+    static_cast<void>(invalidations.complete());
+    if (options.replace) {
+      const auto replaced = take_away(op, source, range, output, wanted, options, report);
+      if (!replaced) return replaced;
+      static_cast<void>(invalidations.complete());
+    }
+    const auto done = map_range(op, source, range, output, wanted, options);
+    if (done) op.finish_install(range);
+    return done;
   }
-  // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
+  // map with replace: room for the new mapping is reserved, then what overlaps goes, to be forgotten before anything is
+  // made there.
   template <class Source, class Report>
-  constexpr result<void> take_away(operation_type& op, Source& source, input_range range, output_address output,
-                                   const attributes& wanted, const map_options& options, Report& report) noexcept {
+  [[gnu::noinline]] static constexpr result<void> take_away(operation_type& op, Source& source, input_range range,
+                                                            output_address output, const attributes& wanted,
+                                                            const map_options& options, Report& report) noexcept {
     if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
     std::size_t tables = tables_needed<format>(range, output, options);
     for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
@@ -369,7 +377,6 @@ class exclusive_session : public reading_session<Table> {
     if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
     static_cast<void>(unmap_range(op, range, report));
     op.finish();
-    complete();
     return {};
   }
 

@@ -173,9 +173,10 @@ class concurrent_map : commit_map<Operation, Source> {
 // Errors: those of check_mapping, before anything is changed. With the input address of the first entry not mapped:
 // already_mapped, marked; no_memory; stopped (the guard said that the host's mapping is changing).
 template <pte_format Format, class P, class Section, class Source, class Guard>
-constexpr result<void> map_concurrently(concurrent_operation<Format, P>& op, Section& section, Source& source,
-                                        input_range range, output_address output, const attributes& wanted,
-                                        const map_options& options, Guard& guard) noexcept {
+[[gnu::noinline]] constexpr result<void> map_concurrently(concurrent_operation<Format, P>& op, Section& section,
+                                                          Source& source, input_range range, output_address output,
+                                                          const attributes& wanted, const map_options& options,
+                                                          Guard& guard) noexcept {
   if (const auto legal = check_mapping<Format>(range, output, wanted, options); !legal) return legal;
   const detail::mapping_plan<Format> plan{
       range, output, wanted, {range.first().value ^ output.value, options.largest_level, options.groups}};

@@ -47,7 +47,7 @@ class concurrent_session : public page_session<Table> {
   }
   concurrent_session(const concurrent_session&) = delete;
   concurrent_session& operator=(const concurrent_session&) = delete;
-  constexpr ~concurrent_session() {
+  QUIRE_INLINE constexpr ~concurrent_session() {
     complete();
     section_.leave();
     retire_unlinked();
@@ -59,26 +59,24 @@ class concurrent_session : public page_session<Table> {
   template <table_source Source>
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {}) noexcept {
-    const auto root = table_->root();
-    auto& policies = table_->policies();
-    if (root && map_absent_leaf<format, order::acquire>(policies, *root, invalidations_, range, output, wanted,
-                                                        options.largest_level,
-                                                        detail::install_beside_others<format, policies_type>{policies}))
+    if (map_absent_leaf<order::acquire>(*table_, invalidations_, range, output, wanted, options.largest_level,
+                                        detail::install_beside_others<format>{})) [[likely]]
       return {};
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt none;  // a mapping unlinks no table and takes no right away
+    const map_options asked = options;
     unguarded guard;
-    return map_guarded(range, output, wanted, source, options, guard);
+    const auto done = map_any(*table_, section_, reductions_, lent, none, range, output, wanted, source, asked, guard);
+    invalidations_.take_back(lent);
+    return done;
   }
   // The same for a fault: `guard()` says whether what the caller knows of the host's mapping is out of date, under the
   // protocol of map.hpp; then `stopped`.
   template <table_source Source, class Guard>
-  [[gnu::noinline]] constexpr result<void> map_guarded(input_range range, output_address output,
-                                                       const attributes& wanted, Source& source, map_options options,
-                                                       Guard&& guard) noexcept {
-    return with(range, [&](operation_type& op) -> result<void> {
-      const auto done = map_concurrently(op, section_, source, range, output, wanted, options, guard);
-      op.finish_install(range);
-      return done;
-    });
+  constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
+                                     map_options options, Guard&& guard) noexcept {
+    return map_any(*table_, section_, reductions_, invalidations_, debt_, range, output, wanted, source, options,
+                   guard);
   }
 
   // Takes whole leaves and markers away that overlap the range, and says what was there; report(removed_leaf) for each
@@ -206,7 +204,7 @@ class concurrent_session : public page_session<Table> {
   }
 
   // Sees every invalidation through that this session owes.
-  constexpr void complete() noexcept {
+  QUIRE_INLINE constexpr void complete() noexcept {
     static_cast<void>(invalidations_.complete());
     // Release: whoever finds this session no longer counted finds its invalidation complete.
     if (std::exchange(debt_.counted, false))
@@ -243,6 +241,21 @@ class concurrent_session : public page_session<Table> {
     operation_type op{table_->policies(), *root, invalidations_, debt_, reductions_};
     return body(op);
   }
+  // Without the session, which would live in memory for its sake.
+  template <class Source, class Guard>
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section, reduction_count& reductions,
+                                                   invalidator<policies_type>& invalidations, concurrent_debt& debt,
+                                                   const input_range& range, output_address output,
+                                                   const attributes& wanted, Source& source, map_options options,
+                                                   Guard& guard) noexcept {
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{table.policies(), *root, invalidations, debt, reductions};
+    const auto done = map_concurrently(op, section, source, range, output, wanted, options, guard);
+    op.finish_install(range);
+    return done;
+  }
   template <class Report, class Pages = every_page>
   constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
                                   Report& report, const Pages& pages = {}) noexcept {
@@ -252,7 +265,7 @@ class concurrent_session : public page_session<Table> {
       return any;
     });
   }
-  constexpr void retire_unlinked() noexcept {
+  QUIRE_INLINE constexpr void retire_unlinked() noexcept {
     if (debt_.unlinked.count == 0) [[likely]]
       return;
     retire(table_->policies(), section_, std::exchange(debt_.unlinked, {}));
