@@ -5,8 +5,10 @@
 
 #include <algorithm>  // count
 #include <cstddef>    // size_t
+#include <iterator>   // begin
 #include <string>     // string
 
+#include <quire/format/riscv_gstage.hpp>  // riscv::gstage
 #include <quire/format/riscv_stage1.hpp>  // riscv::sv39
 
 #include "small.hpp"
@@ -121,6 +123,51 @@ TEST_CASE("more rights relax what is there; other outputs, memory types and mark
   CHECK(s.touched() == 0);
   CHECK(s.session().lookup(input_address{12 * page}).error().code == errc::not_mapped);
   CHECK(s.findings().empty());
+}
+
+TEST_CASE("runs of pages: those that are there stay what they are, the others come between them") {
+  using hardware = riscv::gstage<3, riscv::extensions{.svadu = true}>;
+  constexpr std::uint64_t bytes = 4096, last = 700, there[] = {3, 4, 130, 511, 512, last};
+  constexpr attributes wanted{.allowed = read_write, .may_write = true, .dirty = true};
+  attributes clean = wanted, old = wanted, read_only = wanted;
+  clean.dirty = old.accessed = false;
+  read_only.allowed = readable;
+  const auto run = [](std::uint64_t first, std::uint64_t n) {
+    return input_range::sized(input_address{first * bytes}, n * bytes);
+  };
+  for (const attributes& state : {wanted, clean, old, read_only}) {
+    bare_stand<hardware> s({.tables = 8});
+    REQUIRE(s.table.create());
+    for (const std::uint64_t number : there)
+      REQUIRE(s.session().map(run(number, 1), output_address{number * bytes}, state));
+    s.begin();
+    REQUIRE(s.session().map(run(2, last - 1), output_address{2 * bytes}, wanted, {.largest_level = 0}));
+    CHECK(s.requests().size() == 1);
+    CHECK(s.session().lookup(input_address{bytes}).error().code == errc::not_mapped);
+    CHECK(s.session().lookup(input_address{(last + 1) * bytes}).error().code == errc::not_mapped);
+    for (std::uint64_t number = 2; number <= last; ++number) {
+      CAPTURE(number);
+      const auto found = s.session().lookup(input_address{number * bytes});
+      REQUIRE(found);
+      const bool was_there = std::count(std::begin(there), std::end(there), number) != 0;
+      attributes expected = was_there ? state : wanted;
+      expected.allowed = wanted.allowed;
+      CHECK(found->attrs == expected);
+      CHECK(found->output.value == number * bytes);
+    }
+    s.begin();
+    REQUIRE(s.session().map(run(2, last - 1), output_address{2 * bytes}, wanted, {.largest_level = 0}));
+    CHECK(s.requests().empty());
+    // One page that leads elsewhere, far into the range: nothing is mapped.
+    REQUIRE(s.session().unmap(run(2, 300)));
+    CHECK(s.session().map(run(2, last), output_address{2 * bytes}, wanted).has_value());
+    REQUIRE(s.session().unmap(run(2, 300)));
+    REQUIRE(s.session().unmap(run(600, 1)));
+    REQUIRE(s.session().map(run(600, 1), output_address{}, wanted));
+    CHECK(s.session().map(run(2, last), output_address{2 * bytes}, wanted).error() ==
+          error{errc::already_mapped, 0, 600 * bytes});
+    CHECK(s.session().lookup(input_address{2 * bytes}).error().code == errc::not_mapped);
+  }
 }
 
 TEST_CASE("map without memory changes nothing") {

@@ -14,6 +14,7 @@ namespace {
 using quire::entry_change;
 using quire::kernel::apply;
 using quire::kernel::fill;
+using quire::kernel::find_nonzero;
 using quire::kernel::flip;
 using quire::kernel::gather;
 using quire::kernel::scan;
@@ -141,11 +142,22 @@ constexpr bool all_right(std::size_t start, std::size_t n) {
   return true;
 }
 
+// Whatever stands before the words, and after the first that is not 0.
+template <class Word>
+constexpr bool finds_nonzero(std::size_t start, std::size_t n, std::size_t at) {
+  buffer<Word> words{n, pattern::none};
+  for (std::size_t i = 0; i < n; ++i)
+    if (i <= at) words.words[start + i] = i == at ? top_bit<Word> : 0;
+  const Word* const first = words.words + start;
+  return find_nonzero<Word>(first, first + n) == first + at;
+}
+
 // Constant evaluation takes the plain loops; a few sizes will do, one evaluation each, for compilers count the steps.
 template <class Word, std::size_t Start, std::size_t N>
 inline constexpr bool right_when_constant =
     fills<Word>(Start, N, 7, 0x1000) && scans<Word>(Start, N, changes<Word>[2], 0x40, buffer<Word>{N}) &&
-    applies<Word>(Start, N, changes<Word>[2], buffer<Word>{N, pattern::alike});
+    applies<Word>(Start, N, changes<Word>[2], buffer<Word>{N, pattern::alike}) &&
+    finds_nonzero<Word>(Start, N, N / 2) && finds_nonzero<Word>(Start, N, N);
 static_assert(right_when_constant<std::uint64_t, 0, 0> && right_when_constant<std::uint32_t, 0, 0>);
 static_assert(right_when_constant<std::uint64_t, 1, 1> && right_when_constant<std::uint32_t, 3, 7>);
 static_assert(right_when_constant<std::uint64_t, 3, 70> && right_when_constant<std::uint32_t, 0, 512>);
@@ -165,6 +177,15 @@ bool sees_one_word() {
 }
 
 }  // namespace
+
+TEMPLATE_TEST_CASE("the first word that is not 0 is found wherever it is", "", std::uint64_t, std::uint32_t) {
+  for (const std::size_t n : {0U, 1U, 3U, 4U, 15U, 64U, 70U, 200U, 512U})
+    for (std::size_t start = 0; start < 9; ++start)
+      for (std::size_t at = 0; at <= n; ++at) {
+        CAPTURE(start, n, at);
+        REQUIRE(finds_nonzero<TestType>(start, n, at));
+      }
+}
 
 TEMPLATE_TEST_CASE("fill, scan, apply and flip do what plain loops do", "", std::uint64_t, std::uint32_t) {
   for (std::size_t start = 0; start < 9; ++start) {

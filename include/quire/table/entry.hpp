@@ -153,7 +153,25 @@ template <pte_format Format, class Memory>
   }
 }
 
-// Fills a table (or part of one) that nobody can reach.
+// The first of the entries [first, last] of one table that is not absent, or last + 1.
+template <pte_format Format, class Memory>
+[[nodiscard]] constexpr std::size_t find_present(Memory& of, table_address table, std::size_t first,
+                                                 std::size_t last) noexcept {
+  using word = typename Format::word;
+  if constexpr (run_memory<Memory, word>) {
+    const std::size_t n = last - first + 1;
+    const word* const words = of.template own<word>(table, first, n);
+    const word* const found = kernel::find_nonzero<word>(words, words + n);
+    of.template written<word>(table, first, n);
+    return first + static_cast<std::size_t>(found - words);
+  } else {
+    memory_in_loop<Memory> memory = of;
+    while (first <= last && memory.template load<word>(table, first, order::relaxed) == 0) ++first;
+    return first;
+  }
+}
+
+// Fills a table (or part of one) that nobody can reach, or entries that are absent.
 template <pte_format Format, class Memory>
 constexpr void fill_entries(Memory& memory, table_address table, std::size_t first, std::size_t n,
                             typename Format::word entry, typename Format::word step) noexcept {

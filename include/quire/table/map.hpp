@@ -112,9 +112,15 @@ struct mapping_plan {
   [[nodiscard]] constexpr bool covers(input_address first, input_address last) const noexcept {
     return range.first() <= first && last <= range.last();
   }
+  // Requires: encodable, as check_mapping() found.
+  [[nodiscard]] constexpr typename Format::word leaf_at(input_address address, int level, int group) const noexcept {
+    return *Format::leaf(output_at(address), wanted, level, group);
+  }
 };
 
-// Check pass: does anything stand in the way, and how many tables does the rest take?
+// Check pass: does anything stand in the way, and how many tables does the rest take? And what is there of pages: is
+// any absent, and is each of the others, word for word, what would be written there, with nothing left for the hardware
+// to write? Then who owns runs of entries may write over all of them.
 template <class Operation>
 class check_map {
   using format = typename Operation::format;
@@ -124,10 +130,18 @@ class check_map {
   constexpr check_map(Operation& op, const mapping_plan<format>& plan) noexcept : op_(op), plan_(plan) {}
 
   std::size_t tables = 0;
+  bool any_page_absent = false;
+  bool pages_alike = true;
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     for (std::size_t i = run.first; i <= run.last; ++i) {
+      if constexpr (Run::level == 0) {  // an absent page takes no table
+        const std::size_t present = find_present<format>(op_.policies.memory, run.table, i, run.last);
+        any_page_absent = any_page_absent || present != i;
+        i = present;
+        if (i > run.last) break;
+      }
       const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
       switch (format::kind_of(entry, Run::level)) {
         case entry_kind::absent: count(run, i); break;
@@ -157,7 +171,11 @@ class check_map {
   // An existing leaf is no obstacle when it translates the same way for the same accesses, and rights can be added to
   // the whole of it.
   template <class Run>
-  constexpr errc fits(const Run& run, std::size_t i, word entry) const noexcept {
+  constexpr errc fits(const Run& run, std::size_t i, word entry) noexcept {
+    if constexpr (Run::level == 0) {
+      if (entry == plan_.leaf_at(run.address(i), 0, 0) && !hardware_may_write<format>(entry)) return errc::none;
+      pages_alike = false;
+    }
     const entry_span span = group_span<format>(entry, Run::level, i);
     const input_address first = run.address(span.first), last = run.address(span.last + 1) - 1;
     const attributes have = format::attributes_of(entry, Run::level);
@@ -179,11 +197,18 @@ class commit_map {
   using word = typename format::word;
 
  public:
-  constexpr commit_map(Operation& op, Source& source, const mapping_plan<format>& plan) noexcept
-      : op_(op), source_(source), plan_(plan) {}
+  constexpr commit_map(Operation& op, Source& source, const mapping_plan<format>& plan, bool write_over) noexcept
+      : op_(op), source_(source), plan_(plan), write_over_(write_over) {}
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
+    if constexpr (Run::level == 0 && run_memory<typename Operation::memory_type, word> && !has_groups<format>) {
+      if (write_over_) {
+        op_.installed();
+        publish(run, run.last);
+        return run_stop<word>::done();
+      }
+    }
     auto& memory = op_.policies.memory;
     for (std::size_t i = run.first; i <= run.last;) {
       const word entry = memory.template load<word>(run.table, i, order::relaxed);
@@ -214,23 +239,20 @@ class commit_map {
   }
 
  protected:
-  [[nodiscard]] constexpr word leaf_at(input_address address, int level, int group) const noexcept {
-    return *format::leaf(plan_.output_at(address), plan_.wanted, level, group);  // encodable: map() tried
-  }
-
   // Leaves over the absent entries from i on; gives the last entry written.
   template <class Run>
   constexpr std::size_t install(const Run& run, std::size_t i) noexcept {
-    auto& memory = op_.policies.memory;
-    std::size_t end = i;
-    while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1) &&
-           format::kind_of(memory.template load<word>(run.table, end + 1, order::relaxed), Run::level) ==
-               entry_kind::absent)
-      ++end;
-    atomic::fence(
-        order::release);  // what is mapped is complete before the leaves, which are stored relaxed, can be followed
-    write<Run::level>(run.table, i, end, run.base);
+    const bool covered = plan_.covers(run.address(run.last), run.address(run.last + 1) - 1);
+    const std::size_t end =
+        find_present<format>(op_.policies.memory, run.table, i, covered ? run.last : run.last - 1) - 1;
+    publish(run.from(i), end);
     return end;
+  }
+  template <class Run>
+  constexpr void publish(const Run& run, std::size_t last) noexcept {
+    // What is mapped is complete before the leaves, which are stored relaxed, can be followed.
+    atomic::fence(order::release);
+    write<Run::level>(run.table, run.first, last, run.base);
   }
   template <int Level>
   constexpr void write(table_address table, std::size_t first, std::size_t last, std::uint64_t base) noexcept {
@@ -242,7 +264,7 @@ class commit_map {
                                                       : last - i + 1;
       const std::size_t n = linear(Level, input_address{base + (std::uint64_t{i} << shift)}, wanted);
       fill_entries<format>(op_.policies.memory, table, i, n,
-                           leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
+                           plan_.leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
                            format::step(Level, group));
       i += n;
     }
@@ -293,6 +315,7 @@ class commit_map {
   Operation& op_;
   Source& source_;
   const mapping_plan<format>& plan_;
+  bool write_over_;
 };
 
 }  // namespace detail
@@ -335,7 +358,7 @@ template <pte_format Format, class P, class Source>
   if (!source.reserve(check.tables)) return error{errc::no_memory, -1, range.first().value};
   if (wanted.allowed.contains(executable))
     op.policies.maintenance.code_visible(output, range.last() - range.first() + 1);
-  detail::commit_map<operation<Format, P>, Source> commit{op, source, plan};
+  detail::commit_map<operation<Format, P>, Source> commit{op, source, plan, check.any_page_absent && check.pages_alike};
   static_cast<void>(walk<flags, Format>(op.policies.memory, op.root, range, commit));
   return {};
 }

@@ -52,7 +52,7 @@ class exclusive_session : public reading_session<Table> {
   }
 
   // Maps `range` to the addresses from `output` on. Over an existing mapping: the same output and memory type with at
-  // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped unless
+  // least these rights is success and changes nothing; missing rights are added; anything else is already_mapped unless
   // options.replace: then it is taken away as unmap does, report(removed_leaf) for each leaf entry if given, forgotten
   // by every cache, and the new mapping made. All or nothing. Errors: map.hpp.
   template <table_source Source, removal_report Report = std::nullptr_t>

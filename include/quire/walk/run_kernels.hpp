@@ -59,6 +59,29 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
   for (std::size_t i = 0; i < n; ++i) words[i] = static_cast<Word>(first + i * step);
 }
 
+// The first of several words that is not 0, or their end.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr const Word* find_nonzero(const Word* words, const Word* end) noexcept {
+  if (!std::is_constant_evaluated()) {
+    const auto skip = [&]<std::size_t Vectors>(std::integral_constant<std::size_t, Vectors>) {
+      constexpr std::size_t block = Vectors * lanes<Word>;
+      for (auto blocks = static_cast<std::size_t>(end - words) / block; blocks != 0; --blocks, words += block) {
+        const vector_of<Word>* const at = reinterpret_cast<const vector_of<Word>*>(words);
+        vector_of<Word> any{};
+        for (std::size_t v = 0; v < Vectors; ++v) any |= at[v];
+        Word bits = 0;
+        for (std::size_t lane = 0; lane < lanes<Word>; ++lane) bits = static_cast<Word>(bits | any[lane]);
+        if (bits != 0) break;
+      }
+    };
+    skip(std::integral_constant<std::size_t, 16>{});
+    skip(std::integral_constant<std::size_t, 4>{});
+    skip(std::integral_constant<std::size_t, 1>{});
+  }
+  while (words != end && *words == 0) ++words;
+  return words;
+}
+
 // The bits that every one, and that any one, of several words has: all that need be known of words that are alike.
 template <class Word>
 struct gathered_bits {

@@ -32,7 +32,7 @@ class concurrent_map : commit_map<Operation, Source> {
 
  public:
   constexpr concurrent_map(Operation& op, Source& source, const mapping_plan<format>& plan, Guard& guard) noexcept
-      : base(op, source, plan), guard_(guard) {}
+      : base(op, source, plan, false), guard_(guard) {}
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
@@ -98,7 +98,7 @@ class concurrent_map : commit_map<Operation, Source> {
       const int group = plan_.choice.group(Run::level, i, end);
       if (group != 0) return install_group(run, i, group, last);
     }
-    return install(run.table, i, this->leaf_at(at, Run::level, 0));
+    return install(run.table, i, plan_.leaf_at(at, Run::level, 0));
   }
   // Where not all entries are absent, those before the first that is not become smaller leaves: who has locked an entry
   // has always done something with it, or two who meet here could undo each other's locks for ever.
@@ -113,7 +113,7 @@ class concurrent_map : commit_map<Operation, Source> {
     const bool stale = must_retry();
     for (std::size_t i = first; i <= last;) {
       const int fitting = plan_.choice.group(Run::level, i, last);
-      const word leaf = this->leaf_at(run.address(i), Run::level, fitting);
+      const word leaf = plan_.leaf_at(run.address(i), Run::level, fitting);
       const word step = format::step(Run::level, fitting);
       for (std::size_t k = std::size_t{1} << fitting; k-- != 0;)  // the first last: it is the lock
         op_.store(run.table, i + k, stale ? word{0} : static_cast<word>(leaf + k * step));
