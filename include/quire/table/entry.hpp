@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>  // size_t
+#include <utility>  // index_sequence
 
 #include <quire/table/operation.hpp>   // operation
 #include <quire/walk/run_kernels.hpp>  // kernel::scan, kernel::apply
@@ -134,6 +135,18 @@ template <pte_format Format, class Memory>
   return wanted.tested ? each(true) : each(false);
 }
 
+// The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
+using words_of_a_round = std::make_index_sequence<8>;
+
+// Calls function(i) for `first` and the n - 1 indices that follow.
+template <class Function>
+QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
+  [&]<std::size_t... K>(std::index_sequence<K...>) {
+    for (; n >= sizeof...(K); n -= sizeof...(K), first += sizeof...(K)) (..., function(first + K));
+  }(words_of_a_round{});
+  for (; n != 0; --n, ++first) function(first);
+}
+
 // What the entries [first, last] of one table have in common.
 template <pte_format Format, class Memory>
 [[nodiscard]] constexpr kernel::gathered_bits<typename Format::word> gather_entries(Memory& of, table_address table,
@@ -147,9 +160,13 @@ template <pte_format Format, class Memory>
     return bits;
   } else {
     memory_in_loop<Memory> memory = of;
-    kernel::gathered_bits<word> bits;
-    for (std::size_t i = first; i <= last; ++i) bits.add(memory.template load<word>(table, i, order::relaxed));
-    return bits;
+    word every = static_cast<word>(~word{0}), any = 0;
+    each_index(first, last - first + 1, [&](std::size_t i) {
+      const word entry = memory.template load<word>(table, i, order::relaxed);
+      every = static_cast<word>(every & entry);
+      any = static_cast<word>(any | entry);
+    });
+    return {every, any};
   }
 }
 
@@ -166,22 +183,29 @@ template <pte_format Format, class Memory>
     return first + static_cast<std::size_t>(found - words);
   } else {
     memory_in_loop<Memory> memory = of;
-    while (first <= last && memory.template load<word>(table, first, order::relaxed) == 0) ++first;
+    const auto load = [&](std::size_t i) { return memory.template load<word>(table, i, order::relaxed); };
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      while (last - first >= sizeof...(K) && (... | load(first + K)) == 0) first += sizeof...(K);
+    }(words_of_a_round{});
+    while (first <= last && load(first) == 0) ++first;
     return first;
   }
 }
 
 // Fills a table (or part of one) that nobody can reach, or entries that are absent.
 template <pte_format Format, class Memory>
-constexpr void fill_entries(Memory& memory, table_address table, std::size_t first, std::size_t n,
+constexpr void fill_entries(Memory& in, table_address table, std::size_t first, std::size_t n,
                             typename Format::word entry, typename Format::word step) noexcept {
   using word = typename Format::word;
   if constexpr (run_memory<Memory, word>) {
-    kernel::fill<word>(memory.template own<word>(table, first, n), n, entry, step);
-    memory.template written<word>(table, first, n);
+    kernel::fill<word>(in.template own<word>(table, first, n), n, entry, step);
+    in.template written<word>(table, first, n);
   } else {
-    for (std::size_t i = 0; i < n; ++i)
-      memory.template store<word>(table, first + i, static_cast<word>(entry + i * step), order::relaxed);
+    memory_in_loop<Memory> memory = in;
+    each_index(first, n, [&](std::size_t i) {
+      memory.template store<word>(table, i, entry, order::relaxed);
+      entry = static_cast<word>(entry + step);
+    });
   }
 }
 
