@@ -345,6 +345,25 @@ QUIRE_TYPED_TEST("a guard that says no leaves nothing behind", blocks) {
   CHECK(t.machine.findings().text() == "");
 }
 
+QUIRE_TYPED_TEST("a guard that says no on the way leaves what was mapped before", blocks) {
+  two_sections<Format> t;
+  int asked = 0;
+  {
+    auto session = t.table.concurrent(t.section);
+    const auto refused =
+        session.map_guarded(t.range(0, 3), output_address{0}, {.allowed = read_write, .may_write = true},
+                            t.table.policies().tables, {.largest_level = 0, .groups = false},
+                            [&] { return session.lookup(t.range(1, 1).first()).has_value() && ++asked; });
+    CHECK(refused.error().code == errc::stopped);
+    CHECK(refused.error().at == t.range(2, 1).first().value);
+    CHECK(asked == 1);
+    CHECK(session.lookup(t.range(0, 1).first()));
+    CHECK(session.lookup(t.range(1, 1).first()));
+    CHECK(session.lookup(t.range(2, 1).first()).error().code == errc::not_mapped);
+  }
+  CHECK(t.machine.findings().text() == "");
+}
+
 QUIRE_TYPED_TEST("an entry that another owns is busy for one page", blocks) {
   two_sections<Format> t;
   t.map(0, 1, 0, {.allowed = readable, .may_write = true});

@@ -239,12 +239,15 @@ class commit_map {
   }
 
  protected:
+  // Of entries of which the range covers one, the last that it covers.
+  template <class Run>
+  [[nodiscard]] constexpr std::size_t last_covered(const Run& run) const noexcept {
+    return plan_.covers(run.address(run.last), run.address(run.last + 1) - 1) ? run.last : run.last - 1;
+  }
   // Leaves over the absent entries from i on; gives the last entry written.
   template <class Run>
   constexpr std::size_t install(const Run& run, std::size_t i) noexcept {
-    const bool covered = plan_.covers(run.address(run.last), run.address(run.last + 1) - 1);
-    const std::size_t end =
-        find_present<format>(op_.policies.memory, run.table, i, covered ? run.last : run.last - 1) - 1;
+    const std::size_t end = find_present<format>(op_.policies.memory, run.table, i, last_covered(run)) - 1;
     publish(run.from(i), end);
     return end;
   }

@@ -54,15 +54,13 @@ class concurrent_map : commit_map<Operation, Source> {
         case entry_kind::absent: break;
       }
       bool whole = plan_.covers(run.address(i), run.address(i + 1) - 1);
-      std::size_t last = i;
+      const std::size_t first = i;
       word made = 0;
-      const errc said = whole && plan_.choice.level_fits(Run::level) ? install_leaf(run, i, last)
-                                                                     : install_table(run, i, whole, made);
-      if (said == errc::busy) continue;
-      if (said != errc::none) return run_stop<word>::failed(i, said);
-      op_.installed();
-      if (made != 0 && !whole) return run_stop<word>::made_table(i, made);
-      i = last + 1;
+      const errc said =
+          whole && plan_.choice.level_fits(Run::level) ? install_leaves(run, i) : install_table(run, i, whole, made);
+      if (i != first) op_.installed();
+      if (said != errc::none && said != errc::busy) return run_stop<word>::failed(i, said);
+      if (made != 0 && !whole && said == errc::none) return run_stop<word>::made_table(first, made);
     }
     return run_stop<word>::done();
   }
@@ -89,27 +87,33 @@ class concurrent_map : commit_map<Operation, Source> {
     } else return false;
   }
 
+  // Leaves over the absent entries from i on, which becomes the first that was not written.
   template <class Run>
-  constexpr errc install_leaf(const Run& run, std::size_t i, std::size_t& last) noexcept {
-    const input_address at = run.address(i);
+  constexpr errc install_leaves(const Run& run, std::size_t& i) noexcept {
+    std::size_t n = this->last_covered(run) - i + 1;
     if constexpr (has_groups<format>) {
-      std::size_t end = i;
-      while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1)) ++end;
-      const int group = plan_.choice.group(Run::level, i, end);
-      if (group != 0) return install_group(run, i, group, last);
+      const int group = plan_.choice.group(Run::level, i, i + n - 1);
+      if (group != 0) return install_group(run, i, group);
+      n = this->singles(Run::level, i, i + n - 1);
     }
-    return install(run.table, i, plan_.leaf_at(at, Run::level, 0));
+    n = this->linear(Run::level, run.address(i), n);
+    word leaf = plan_.leaf_at(run.address(i), Run::level, 0);
+    for (const std::size_t end = i + n; i != end; ++i) {
+      if (const errc said = install(run.table, i, leaf); said != errc::none) return said;
+      leaf = static_cast<word>(leaf + format::step(Run::level, 0));
+    }
+    return errc::none;
   }
   // Where not all entries are absent, those before the first that is not become smaller leaves: who has locked an entry
   // has always done something with it, or two who meet here could undo each other's locks for ever.
   template <class Run>
-  constexpr errc install_group(const Run& run, std::size_t first, int group, std::size_t& last) noexcept {
-    const std::size_t size = std::size_t{1} << group;
+  constexpr errc install_group(const Run& run, std::size_t& next, int group) noexcept {
+    const std::size_t size = std::size_t{1} << group, first = next;
     std::size_t owned = 0;
     word seen = 0;
     while (owned < size && op_.lock_absent(run.table, first + owned, seen)) ++owned;
     if (owned == 0) return errc::busy;
-    last = first + owned - 1;
+    const std::size_t last = first + owned - 1;
     const bool stale = must_retry();
     for (std::size_t i = first; i <= last;) {
       const int fitting = plan_.choice.group(Run::level, i, last);
@@ -119,11 +123,13 @@ class concurrent_map : commit_map<Operation, Source> {
         op_.store(run.table, i + k, stale ? word{0} : static_cast<word>(leaf + k * step));
       i += std::size_t{1} << fitting;
     }
-    return stale ? errc::stopped : errc::none;
+    if (stale) return errc::stopped;
+    next = last + 1;
+    return errc::none;
   }
   // A table in place of the absent entry: filled if the range covers it and there are tables enough, else empty.
   template <class Run>
-  constexpr errc install_table(const Run& run, std::size_t i, bool& whole, word& made) noexcept {
+  constexpr errc install_table(const Run& run, std::size_t& i, bool& whole, word& made) noexcept {
     if constexpr (Run::level == 0) return errc::unsupported_level;  // pages always fit
     else {
       int target = Run::level - 1;
@@ -138,6 +144,7 @@ class concurrent_map : commit_map<Operation, Source> {
       const errc said = install(run.table, i, made);
       if (said != errc::none)
         give_back_subtree<format, Run::level>(op_.policies.memory, source_, *child, whole ? target : Run::level - 1);
+      else ++i;
       return said;
     }
   }
