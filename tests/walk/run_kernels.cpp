@@ -16,6 +16,7 @@ using quire::kernel::apply;
 using quire::kernel::fill;
 using quire::kernel::find_nonzero;
 using quire::kernel::flip;
+using quire::kernel::flip_alike;
 using quire::kernel::gather;
 using quire::kernel::scan;
 
@@ -124,8 +125,25 @@ constexpr bool flips(std::size_t start, std::size_t n, buffer<Word> words) {
   return words == expected;
 }
 
+// Says no, and does nothing, or flips where each word answers yes; of whole blocks of words that do it says yes.
+// Requires: a test that some word answers.
 template <class Word>
-constexpr bool all_right(std::size_t start, std::size_t n) {
+bool flips_alike(std::size_t start, std::size_t n, const quire::entry_test<Word>& test, buffer<Word> words) {
+  const Word bits = static_cast<Word>(0x81 | top_bit<Word>);
+  bool all = true;
+  buffer<Word> expected = words;
+  for (std::size_t i = start; i < start + n; ++i) {
+    all = all && test(words.words[i]);
+    expected.words[i] = static_cast<Word>(expected.words[i] ^ bits);
+  }
+  const buffer<Word> before = words;
+  const bool done = flip_alike<Word>(words.words + start, n, test.mask, test.value, bits);
+  if (n % (4 * quire::kernel::lanes<Word>) == 0 && done != all) return false;
+  return done ? all && words == expected : words == before;
+}
+
+template <class Word>
+bool all_right(std::size_t start, std::size_t n) {
   for (const Word step : {Word{0}, Word{1}, Word{0x1000}, static_cast<Word>(top_bit<Word> + 64)})
     if (!fills<Word>(start, n, static_cast<Word>(0x5a5a'f003'0000'10e7ULL), step)) return false;
   for (const pattern how : {pattern::none, pattern::alike, pattern::all_but_one})
@@ -137,6 +155,9 @@ constexpr bool all_right(std::size_t start, std::size_t n) {
           if (!scans<Word>(start, n, change, quiet, words)) return false;
         if (!applies<Word>(start, n, change, words)) return false;
         if (!gathers<Word>(start, n, change.applies_to, words)) return false;
+        if ((change.applies_to.value & ~change.applies_to.mask) == 0 &&
+            !flips_alike<Word>(start, n, change.applies_to, words))
+          return false;
       }
     }
   return true;

@@ -24,10 +24,6 @@ struct entry_change {
   // Requires: applies_to(entry).
   [[nodiscard]] constexpr Word made(Word entry) const noexcept { return static_cast<Word>((entry & keep) | set); }
   [[nodiscard]] constexpr Word operator()(Word entry) const noexcept { return applies_to(entry) ? made(entry) : entry; }
-  // Whether every entry that it applies to becomes another one.
-  [[nodiscard]] constexpr bool is_strict() const noexcept {
-    return ((applies_to.value & ~(keep | set)) | (applies_to.mask & ~applies_to.value & set)) != 0;
-  }
 };
 
 }  // namespace quire

@@ -40,14 +40,15 @@ inline constexpr bool reports_nothing = std::is_same_v<Report, const nothing_rep
 
 // Applies `change` to entries of a run, whole groups and no tables; gives whether any changed. What the change makes
 // clean is reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
-template <class Memory, class Run, class Report>
-constexpr bool change_reporting(Memory& memory, const Run& run, std::size_t first, std::size_t last,
-                                const entry_change<typename Run::format::word>& change, Report& report) noexcept {
+template <class Memory, class Run, class Change, class Report>
+constexpr bool change_reporting(Memory& memory, const Run& run, std::size_t first, std::size_t last, const Change& how,
+                                Report& report) noexcept {
   using format = typename Run::format;
   using word = typename format::word;
   if constexpr (reports_nothing<format, Report>) {
-    return change_entries<format>(memory, run.table, first, last, change);
+    return change_entries<format>(memory, run.table, first, last, how);
   } else {
+    const entry_change<word>& change = how;
     bool any = false;
     for (std::size_t i = first; i <= last; ++i) {
       word seen = memory.template load<word>(run.table, i, order::relaxed);
@@ -106,6 +107,7 @@ struct masked_entries {
   std::size_t origin;
   std::uint64_t bits;
 
+  [[nodiscard]] constexpr std::uint64_t lowest() const noexcept { return bits & (~bits + 1); }
   [[nodiscard]] constexpr std::size_t first() const noexcept {
     return origin + static_cast<unsigned>(__builtin_ctzll(bits));
   }
@@ -219,10 +221,9 @@ struct changed_entries {
 };
 
 // Applies `change` to entries of a run of pages, and to the rest of the groups that they belong to.
-template <class Memory, class Run, class Report>
+template <class Memory, class Run, class Change, class Report>
 QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& run, entry_span pages,
-                                                    const entry_change<typename Run::format::word>& change,
-                                                    Report& report) noexcept {
+                                                    const Change& change, Report& report) noexcept {
   using format = typename Run::format;
   using word = typename format::word;
   if constexpr (has_groups<format>) {
@@ -234,6 +235,16 @@ QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& r
   return {pages, change_reporting(memory, run, pages.first, pages.last, change, report)};
 }
 
+// Those entries that did change, of entries that a plain store would not change: the hardware may write there.
+template <pte_format Format, class Memory>
+QUIRE_COLD constexpr std::uint64_t change_contended(Memory& memory, table_address table, masked_entries entries,
+                                                    const entry_change<typename Format::word>& change) noexcept {
+  std::uint64_t changed = 0;
+  for (; entries.bits != 0; entries.bits &= entries.bits - 1)
+    if (change_contended<Format>(memory, table, entries.first(), entries.first(), change)) changed |= entries.lowest();
+  return changed;
+}
+
 // Entry by entry; what changed is announced in one piece. Without groups.
 template <class Memory, class Run, class Report>
 QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& run, masked_entries pages,
@@ -242,15 +253,18 @@ QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& 
   using format = typename Run::format;
   const loop_change<format> wanted{change};
   memory_in_loop<Memory> in_loop = memory;
-  std::uint64_t unchanged = 0;
-  for (std::uint64_t left = pages.bits; left != 0; left &= left - 1) {
-    const std::size_t i = masked_entries{pages.origin, left}.first();
-    const auto kept = [&] { unchanged |= left & (~left + 1); };
-    if constexpr (reports_nothing<format, Report>)
-      change_loaded<format>(memory, in_loop, run.table, i, change, wanted, wanted.tested, kept);
-    else if (!change_reporting(memory, run, i, i, change, report)) kept();
+  std::uint64_t kept = 0;
+  for (masked_entries left = pages; left.bits != 0; left.bits &= left.bits - 1) {
+    if constexpr (reports_nothing<format, Report>) {
+      if (change_plainly<format>(in_loop, run.table, left.first(), wanted, wanted.tested) != plain_change::made)
+        kept |= left.lowest();
+    } else if (!change_reporting(memory, run, left.first(), left.first(), change, report)) kept |= left.lowest();
   }
-  pages.bits ^= unchanged;
+  if constexpr (reports_nothing<format, Report> && format::quiet_bits != 0) {
+    if (kept != 0) [[unlikely]]
+      kept ^= change_contended<format>(memory, run.table, masked_entries{pages.origin, kept}, change);
+  }
+  pages.bits ^= kept;
   if (pages.bits == 0) [[unlikely]]
     return {};
   return {{pages.first(), pages.last()}, true};
@@ -282,10 +296,9 @@ template <class Run, class Memory, class Report>
   }
   return done;
 }
-template <class Memory, class Run, class Report>
+template <class Memory, class Run, class Change, class Report>
 QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& run, masked_entries pages,
-                                                    const entry_change<typename Run::format::word>& change,
-                                                    Report& report) noexcept {
+                                                    const Change& change, Report& report) noexcept {
   if constexpr (has_groups<typename Run::format>) {
     if (pages.bits == 0) return {};
   } else if ((pages.bits & (pages.bits >> 1U)) == 0) return change_singly(memory, run, pages, change, report);

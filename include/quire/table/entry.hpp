@@ -4,8 +4,9 @@
 // exchange or a compare-exchange, every other one by a store. This follows from the format alone; it is no choice.
 #pragma once
 
-#include <cstddef>  // size_t
-#include <utility>  // index_sequence
+#include <cstddef>      // size_t
+#include <type_traits>  // is_constant_evaluated
+#include <utility>      // index_sequence
 
 #include <quire/table/operation.hpp>   // operation
 #include <quire/walk/run_kernels.hpp>  // kernel::scan, kernel::apply
@@ -48,91 +49,136 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   }
 }
 
-// A change as a loop over entries needs it, in words that stores to entries cannot change. `plain` is the test of the
-// entries that a plain store changes; where the change is never made in vain this one test tells it all, and `tested`
-// says so.
+// The same word, but one that the compiler takes for unknown: it stays in a register, and and-not takes it from there.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr Word in_register(Word word) noexcept {
+  if (!std::is_constant_evaluated()) asm("" : "+r"(word));
+  return word;
+}
+
+// A change as a loop over entries needs it, in words that stores to entries cannot change. Where `tested`, the change
+// is never made in vain and its test tells all the bits that it touches: what is to be made of an entry that a plain
+// store may change is then the entry with `flipped` turned over, and those entries are the ones that lack, of the bits
+// of `mask`, those of `zeros` and no other.
 template <pte_format Format>
 struct loop_change {
   using word = typename Format::word;
-  entry_test<word> applies_to;
-  word keep;
-  word set;
-  entry_test<word> plain;
+  entry_change<word> change;
+  word mask;
+  word zeros;
+  word flipped;
   bool tested;
 
   QUIRE_INLINE constexpr explicit loop_change(const entry_change<word>& c) noexcept
-      : applies_to{c.applies_to.mask, c.applies_to.value},
-        keep(c.keep),
-        set(c.set),
-        plain{static_cast<word>(c.applies_to.mask | Format::quiet_bits),
-              static_cast<word>(c.applies_to.value | Format::quiet_bits)},
-        tested(c.is_strict() &&
-               (c.applies_to.mask & static_cast<word>(~c.applies_to.value) & Format::quiet_bits) == 0) {}
+      : change{{c.applies_to.mask, c.applies_to.value}, c.keep, c.set},
+        mask(in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
+        zeros(static_cast<word>(c.applies_to.mask & ~c.applies_to.value)),
+        flipped(static_cast<word>(((c.applies_to.value | Format::quiet_bits) & ~(c.keep | c.set)) | (zeros & c.set))),
+        tested(flipped != 0 && (c.applies_to.value & ~c.applies_to.mask) == 0 && (zeros & Format::quiet_bits) == 0 &&
+               ((~c.keep | c.set) & ~(c.applies_to.mask | Format::quiet_bits)) == 0) {}
 
-  [[nodiscard]] QUIRE_INLINE constexpr word made(word entry) const noexcept {
-    return static_cast<word>((entry & keep) | set);
+  [[nodiscard]] QUIRE_INLINE constexpr bool is_plain(word entry) const noexcept {
+    return (static_cast<word>(~entry) & mask) == zeros;
   }
-  [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept {
-    return applies_to(entry) && made(entry) != entry;
-  }
+  [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept { return change(entry) != entry; }
 };
 
-// Changes an entry that the hardware may write; gives whether it changed.
-template <pte_format Format, class Memory>
-QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, std::size_t i,
-                                           typename Format::word before,
-                                           const entry_change<typename Format::word>& change) noexcept {
-  const auto was = change_entry<Format>(memory, table, i, before, change);
-  return change(was) != was;
-}
+// A change that is known where the code is made, wherever one is asked for.
+template <const auto& Change>
+struct constant_change {
+  constexpr operator decltype(Change)() const noexcept { return Change; }
+};
 
-// Applies a change to an entry not read yet; calls kept() if it does not change. `in_loop` is `memory`, or a copy that
-// nobody else sees; `wanted` is `change`.
-template <pte_format Format, class Memory, class InLoop, class Kept>
-QUIRE_INLINE constexpr void change_loaded(Memory& memory, InLoop& in_loop, table_address table, std::size_t i,
-                                          const entry_change<typename Format::word>& change,
-                                          const loop_change<Format>& wanted, bool tested, const Kept& kept) noexcept {
+// What a plain store may do for an entry: it did it, nothing was to be done, or the hardware may be writing there.
+enum class plain_change : unsigned char { made, needless, contended };
+
+// Applies a change to an entry not read yet, if a plain store will do.
+template <pte_format Format, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr plain_change change_plainly(Memory& memory, table_address table, std::size_t i,
+                                                                 const loop_change<Format>& wanted,
+                                                                 bool tested) noexcept {
   using word = typename Format::word;
-  const word before = in_loop.template load<word>(table, i, order::relaxed);
-  const bool plain = tested ? wanted.plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before);
-  if (plain) [[likely]] {
-    in_loop.template store<word>(table, i, wanted.made(before), order::relaxed);
-    return;
+  const word before = memory.template load<word>(table, i, order::relaxed);
+  if (tested ? wanted.is_plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before)) [[likely]] {
+    const word after = tested ? static_cast<word>(before ^ wanted.flipped) : wanted.change.made(before);
+    memory.template store<word>(table, i, after, order::relaxed);
+    return plain_change::made;
   }
-  if (hardware_may_write<Format>(before) && wanted.changes(before) &&
-      change_contended<Format>(memory, table, i, before, change))
-    return;
-  kept();
+  return hardware_may_write<Format>(before) && wanted.changes(before) ? plain_change::contended
+                                                                      : plain_change::needless;
 }
 
 // Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed.
-// Owned words where the memory has the run capability and no word that would change can be written by the hardware.
+// Where the hardware may write some of them. Apart from the loops that need it rarely, which then call nobody.
 template <pte_format Format, class Memory>
-[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first,
-                                                std::size_t last,
-                                                const entry_change<typename Format::word>& change) noexcept {
+QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, std::size_t first, std::size_t last,
+                                           const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
-  if constexpr (run_memory<Memory, word>) {
-    const std::size_t n = last - first + 1;
-    word* words = memory.template own<word>(table, first, n);
-    const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
-    if (seen.changed != 0 && seen.busy == 0) {
-      if (seen.all) kernel::flip<word>(words, n, seen.changed);
-      else kernel::apply<word>(words, n, change);
-    }
-    memory.template written<word>(table, first, n);
-    if (seen.changed == 0) return false;
-    if (seen.busy == 0) return true;
+  bool any = false;
+  for (std::size_t i = first; i <= last; ++i) {
+    const word seen = memory.template load<word>(table, i, order::relaxed);
+    const word before = change_entry<Format>(memory, table, i, seen, change);
+    any = any || change(before) != before;
   }
+  return any;
+}
+
+// Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed. By
+// stores, and by an exchange where the hardware may write.
+template <pte_format Format, class Memory>
+[[gnu::noinline]] constexpr bool change_words(Memory& memory, table_address table, std::size_t first, std::size_t last,
+                                              const entry_change<typename Format::word>& change) noexcept {
   const loop_change<Format> wanted{change};
   memory_in_loop<Memory> in_loop = memory;
+  bool contended = false;
   const auto each = [&](bool tested) {
     std::size_t kept = 0;
-    for (std::size_t i = first; i <= last; ++i)
-      change_loaded<Format>(memory, in_loop, table, i, change, wanted, tested, [&] { ++kept; });
+    for (std::size_t i = first; i <= last; ++i) {
+      const plain_change done = change_plainly<Format>(in_loop, table, i, wanted, tested);
+      if (done == plain_change::made) [[likely]]
+        continue;
+      contended = contended || done == plain_change::contended;
+      ++kept;
+    }
     return kept <= last - first;
   };
-  return wanted.tested ? each(true) : each(false);
+  const bool any = wanted.tested ? each(true) : each(false);
+  return contended ? change_contended<Format>(memory, table, first, last, change) || any : any;
+}
+// The same to owned words.
+template <pte_format Format, class Memory>
+[[gnu::noinline]] constexpr bool change_owned(Memory& memory, table_address table, std::size_t first, std::size_t n,
+                                              const entry_change<typename Format::word>& change) noexcept {
+  using word = typename Format::word;
+  word* words = memory.template own<word>(table, first, n);
+  const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
+  if (seen.changed != 0 && seen.busy == 0) {
+    if (seen.all) kernel::flip<word>(words, n, seen.changed);
+    else kernel::apply<word>(words, n, change);
+  }
+  memory.template written<word>(table, first, n);
+  if (seen.changed == 0 || seen.busy == 0) return seen.changed != 0;
+  return change_words<Format>(memory, table, first, first + n - 1, change);
+}
+// The same: to owned words where the memory has the run capability and no word that would change can be written by the
+// hardware. Most tables are alike, and then the same bits are flipped in all of their entries.
+template <pte_format Format, class Memory, class Change>
+[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first,
+                                                std::size_t last, const Change& how) noexcept {
+  using word = typename Format::word;
+  const entry_change<word>& change = how;
+  if constexpr (run_memory<Memory, word>) {
+    const std::size_t n = last - first + 1;
+    const loop_change<Format> wanted{change};
+    if (wanted.tested) {
+      word* words = memory.template own<word>(table, first, n);
+      const bool done = kernel::flip_alike<word>(words, n, wanted.mask, wanted.mask ^ wanted.zeros, wanted.flipped);
+      memory.template written<word>(table, first, n);
+      if (done) [[likely]]
+        return true;
+    }
+    return change_owned<Format>(memory, table, first, n, change);
+  } else return change_words<Format>(memory, table, first, last, change);
 }
 
 // The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.

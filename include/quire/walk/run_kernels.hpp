@@ -7,6 +7,7 @@
 
 #include <cstddef>      // size_t
 #include <type_traits>  // is_constant_evaluated
+#include <utility>      // index_sequence
 
 #include <quire/contract.hpp>       // QUIRE_INLINE
 #include <quire/format/change.hpp>  // entry_change
@@ -191,6 +192,39 @@ QUIRE_INLINE constexpr void flip(Word* words, std::size_t n, Word bits) noexcept
     }
   }
   for (; i < n; ++i) words[i] = static_cast<Word>(words[i] ^ bits);
+}
+
+// The bits that any lane has: one half and the other, `Step` lanes apart, and so on.
+template <class Word, std::size_t Step, std::size_t... Lane>
+[[nodiscard]] QUIRE_INLINE Word any_lane(const vector_of<Word>& v, std::index_sequence<Lane...> all) noexcept {
+  if constexpr (Step == 0) return v[0];
+  else return any_lane<Word, Step / 2>(v | __builtin_shufflevector(v, v, ((Lane + Step) % sizeof...(Lane))...), all);
+}
+
+// words[i] ^= bits if every word reads `value` in the bits of `mask`; gives whether. For whole blocks of four vectors:
+// of other numbers of words it says no. Requires: `value` has no bit that `mask` lacks.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr bool flip_alike(Word* words, std::size_t n, Word mask, Word value,
+                                                     Word bits) noexcept {
+  constexpr std::size_t l = lanes<Word>;
+  if (std::is_constant_evaluated() || n % (4 * l) != 0) return false;
+  vector_of<Word>* const first = reinterpret_cast<vector_of<Word>*>(words);
+  vector_of<Word>* const last = first + n / l;
+  vector_of<Word> unlike{};
+  for (const vector_of<Word>* at = first; at != last; at += 4) {
+    unlike |= at[0] ^ value;
+    unlike |= at[1] ^ value;
+    unlike |= at[2] ^ value;
+    unlike |= at[3] ^ value;
+  }
+  if ((any_lane<Word, l / 2>(unlike, std::make_index_sequence<l>{}) & mask) != 0) return false;
+  for (vector_of<Word>* at = first; at != last; at += 4) {
+    at[0] ^= bits;
+    at[1] ^= bits;
+    at[2] ^= bits;
+    at[3] ^= bits;
+  }
+  return true;
 }
 
 template <class Word>
