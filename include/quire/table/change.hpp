@@ -118,13 +118,19 @@ struct masked_entries {
 
 // Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
 // last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of
-// pages that are, one after the other. in(run): the same at once. window(): a range with range() in it that is had for
-// less; of_window(run): the entries of the run that is this range.
+// pages that are, one after the other. in(run): the same at once. first(), last(): a window with range() in it that
+// is had for less; is_sound<Format>(): whether nothing is wrong with range() if one table has the window;
+// of_window(run): the entries of the run that is the window.
 struct every_page {
   input_range all_of{};
 
   [[nodiscard]] constexpr input_range range() const noexcept { return all_of; }
-  [[nodiscard]] constexpr input_range window() const noexcept { return all_of; }
+  [[nodiscard]] constexpr input_address first() const noexcept { return all_of.first(); }
+  [[nodiscard]] constexpr input_address last() const noexcept { return all_of.last(); }
+  template <pte_format Format>
+  [[nodiscard]] constexpr bool is_sound() const noexcept {
+    return quire::is_sound<Format>(all_of);
+  }
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
   template <class Run>
   [[nodiscard]] constexpr bool all(const Run&) const noexcept {
@@ -157,10 +163,15 @@ struct masked_pages {
   std::uint64_t mask;
 
   [[nodiscard]] constexpr input_range range() const noexcept { return masked_range<Format>(base, mask); }
-  // From `base` on. Requires: mask != 0.
-  [[nodiscard]] constexpr input_range window() const noexcept {
-    const auto above = static_cast<unsigned>(__builtin_clzll(mask));
-    return input_range::closed(base, base + (std::uint64_t{64 - above} << Format::shape.page_bits) - 1);
+  [[nodiscard]] constexpr input_address first() const noexcept { return base; }
+  // Where tables have room for it, of as many pages as a mask has bits: then it need not be looked for.
+  [[nodiscard]] constexpr input_address last() const noexcept {
+    if constexpr (Format::shape.entries(0) < 64) return range().last();
+    else return base + ((std::uint64_t{64} << Format::shape.page_bits) - 1);
+  }
+  template <pte_format>
+  [[nodiscard]] constexpr bool is_sound() const noexcept {
+    return is_page<Format>(base);
   }
   // The bits of `pages` pages from `at`, which is not below base.
   [[nodiscard]] constexpr std::uint64_t from(input_address at, std::uint64_t pages) const noexcept {

@@ -23,16 +23,16 @@ class invalidator {
   using policy_type = std::remove_reference_t<decltype(P::invalidation)>;
 
  public:
-  constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
+  QUIRE_INLINE constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
   invalidator(const invalidator&) = delete;
   invalidator& operator=(const invalidator&) = delete;
 
   // Whoever calls has told maintenance.before_invalidation() since the change.
-  constexpr void add(const invalidation_request& request) noexcept {
+  QUIRE_INLINE constexpr void add(const invalidation_request& request) noexcept {
     owed_ = true;
     to_.add(request);
   }
-  constexpr invalidated complete() noexcept {
+  QUIRE_INLINE constexpr invalidated complete() noexcept {
     if (owed_) {
       owed_ = false;
       to_.complete();

@@ -122,19 +122,19 @@ class page_table {
   [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
 
   // ---- sessions; the forms with a lock take it, or are told that it is held (and then neither take nor release it).
-  [[nodiscard]] constexpr auto exclusive() noexcept
+  [[nodiscard]] QUIRE_INLINE constexpr auto exclusive() noexcept
     requires lock_of<void, locking>
   {
     return exclusive_session<page_table, no_lock>{*this, nullptr, false};
   }
   template <lockable Lock>
     requires lock_of<Lock, locking>
-  [[nodiscard]] constexpr auto exclusive(Lock& lock) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr auto exclusive(Lock& lock) noexcept {
     return exclusive_session<page_table, Lock>{*this, &lock, true};
   }
   template <lockable Lock>
     requires lock_of<Lock, locking>
-  [[nodiscard]] constexpr auto exclusive(Lock& lock, already_held_t) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr auto exclusive(Lock& lock, already_held_t) noexcept {
     if constexpr (requires { lock.assert_held(); }) lock.assert_held();
     return exclusive_session<page_table, Lock>{*this, &lock, false};
   }
@@ -151,7 +151,7 @@ class page_table {
   // Whatever the locking policy: the session that may change everything, and the one that may change single pages.
   // `guard` is the lock, or the section.
   template <class Guard>
-  [[nodiscard]] constexpr auto session(Guard& guard) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr auto session(Guard& guard) noexcept {
     if constexpr (concurrent_locking<locking>) return concurrent(guard);
     else return exclusive(guard);
   }

@@ -22,6 +22,15 @@ template <pte_format Format>
   }
 }
 
+// Whether a page that a table can translate begins there.
+template <pte_format Format>
+[[nodiscard]] QUIRE_INLINE constexpr bool is_page(input_address address) noexcept {
+  constexpr std::uint64_t inside = Format::shape.page_bytes() - 1;
+  if constexpr (Format::facts.sign_extended || Format::shape.input_bits() >= 64)
+    return (address.value & inside) == 0 && is_translatable<Format>(address);
+  else return (address.value & (inside | ~std::uint64_t{0} << Format::shape.input_bits())) == 0;
+}
+
 namespace detail {
 template <pte_format Format>
 [[nodiscard]] QUIRE_COLD constexpr error range_error(input_range range) noexcept {

@@ -39,14 +39,14 @@ class exclusive_session : public reading_session<Table> {
  public:
   using format = typename Table::format;
 
-  constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept
+  QUIRE_INLINE constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept
       : base(table), lock_(lock), taken_(take), invalidations_(table.policies()) {
     if (taken_) lock_->lock();
     this->find_root();
   }
   exclusive_session(const exclusive_session&) = delete;
   exclusive_session& operator=(const exclusive_session&) = delete;
-  constexpr ~exclusive_session() {
+  QUIRE_INLINE constexpr ~exclusive_session() {
     complete();
     if (taken_) lock_->unlock();
   }
@@ -141,7 +141,7 @@ class exclusive_session : public reading_session<Table> {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing(every_page{range}, format::write_protect, invalidation_reason::reduced, report);
+    return changing<format::write_protect>(every_page{range}, invalidation_reason::reduced, report);
   }
   // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
   // protected whole.
@@ -152,13 +152,13 @@ class exclusive_session : public reading_session<Table> {
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return false;
-    return changing(masked_pages<format>{first, mask}, format::write_protect, invalidation_reason::reduced, report);
+    return changing<format::write_protect>(masked_pages<format>{first, mask}, invalidation_reason::reduced, report);
   }
 
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
   // anything changed.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    return changing(every_page{range}, restore_write_change<format>, invalidation_reason::relaxed, ignore);
+    return changing<restore_write_change<format>>(every_page{range}, invalidation_reason::relaxed, ignore);
   }
 
   // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller
@@ -184,14 +184,14 @@ class exclusive_session : public reading_session<Table> {
   // itself. Gives whether any was clear.
   constexpr result<bool> set_accessed(input_range range) noexcept {
     const nothing_reported none;
-    return changing(every_page{range}, format::set_accessed, invalidation_reason::relaxed, none);
+    return changing<format::set_accessed>(every_page{range}, invalidation_reason::relaxed, none);
   }
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
     const nothing_reported none;
-    return changing(every_page{range}, format::clear_accessed, invalidation_reason::reduced, none);
+    return changing<format::clear_accessed>(every_page{range}, invalidation_reason::reduced, none);
   }
   // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if
   // `clear`.
@@ -260,7 +260,7 @@ class exclusive_session : public reading_session<Table> {
   }
 
   // Sees every invalidation through that this session owes.
-  constexpr void complete() noexcept { static_cast<void>(invalidations_.complete()); }
+  QUIRE_INLINE constexpr void complete() noexcept { static_cast<void>(invalidations_.complete()); }
 
   // The lock-drop contract. When the yield policy or a contended lock asks for it, or `now`: complete the
   // invalidations, unlock, pause, refill() (top caches up; may sleep), lock. Gives whether the table still has its
@@ -297,25 +297,32 @@ class exclusive_session : public reading_session<Table> {
   }
   // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
   // complain of is for the walk.
-  template <class Pages, class Report>
-  QUIRE_INLINE constexpr result<bool> changing(const Pages& pages, const entry_change<word>& change,
-                                               invalidation_reason why, Report& report) noexcept {
-    const input_range window = pages.window();
-    if (const auto root = table_->root(); root && is_sound<format>(window)) [[likely]] {
-      policies_type& policies = table_->policies();
-      if (const auto here = descend_to_run<format, 0, true>(policies.memory, *root, window); here.found) [[likely]] {
-        const changed_entries done = change_pages(policies.memory, here.run, pages.of_window(here.run), change, report);
+  template <const auto& Change, class Pages, class Report>
+  QUIRE_INLINE constexpr result<bool> changing(const Pages& pages, invalidation_reason why, Report& report) noexcept {
+    policies_type& policies = table_->policies();
+    if (const auto root = table_->root(); root && pages.template is_sound<format>()) [[likely]] {
+      const auto here = descend_to_run<format, 0, true>(policies.memory, *root, pages.first(), pages.last());
+      if (here.found) [[likely]] {
+        const changed_entries done =
+            change_pages(policies.memory, here.run, pages.of_window(here.run), constant_change<Change>{}, report);
         if (done.any) announce_changes(policies, invalidations_, request_for(changed_in(here.run, done.span), why));
         return done.any;
       }
     }
-    return changing_by_walk(pages, change, why, report);
+    const auto done = change_by_walk(*table_, pages, Change, report);
+    if (!done) return done.error();
+    if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
+    return done->any;
   }
+  // Of the session it knows nothing, so that what the session is need not be in memory.
   template <class Pages, class Report>
-  [[gnu::noinline]] constexpr result<bool> changing_by_walk(Pages pages, const entry_change<word>& change,
-                                                            invalidation_reason why, Report& report) noexcept {
-    return with(pages.range(),
-                [&](operation_type& op) -> result<bool> { return change_everywhere(op, pages, change, why, report); });
+  [[nodiscard, gnu::noinline]] static constexpr result<changed_leaves> change_by_walk(Table& table, Pages pages,
+                                                                                      const entry_change<word>& change,
+                                                                                      Report& report) noexcept {
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
+    return change_range<format>(table.policies().memory, *root, pages, change, report);
   }
   template <class Pages, class Report>
   static constexpr bool change_everywhere(operation_type& op, const Pages& pages, const entry_change<word>& change,

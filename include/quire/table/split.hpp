@@ -241,7 +241,7 @@ struct split_start {
 template <pte_format Format, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr split_start<Format> find_split_start(Memory& memory, table_address root,
                                                                           input_range range) noexcept {
-  const auto here = descend_to_run<Format, 1, true>(memory, root, range);
+  const auto here = descend_to_run<Format, 1, true>(memory, root, range.first(), range.last());
   if (!here.found) [[unlikely]]
     return {};
   for (std::size_t i = here.run.first; i <= here.run.last; ++i) {

@@ -60,36 +60,37 @@ struct found_run {
 };
 
 namespace detail {
-template <pte_format Format, int Level, int Floor, order Order, class Memory>
-[[nodiscard]] QUIRE_INLINE constexpr bool descend_to_table(Memory& memory, table_address& table,
-                                                           std::uint64_t offset) noexcept {
-  if constexpr (Level == Floor) return true;
-  else {
-    const auto entry = memory.template load<typename Format::word>(table, Format::shape.index(offset, Level), Order);
-    if (Format::kind_of(entry, Level) != entry_kind::table) [[unlikely]]
-      return false;
-    table = Format::table_of(entry, Level);
-    return descend_to_table<Format, Level - 1, Floor, Order>(memory, table, offset);
+template <class Run, int Level, order Order, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr found_run<Run> descend_to_table(Memory& memory, table_address table,
+                                                                     std::uint64_t first, std::uint64_t last) noexcept {
+  using format = typename Run::format;
+  if constexpr (Level == Run::level) {
+    return {true,
+            {table, first & ~format::shape.table_last_offset(Level), format::shape.index(first, Level),
+             format::shape.index(last, Level)}};
+  } else {
+    const auto entry = memory.template load<typename format::word>(table, format::shape.index(first, Level), Order);
+    if (format::kind_of(entry, Level) != entry_kind::table) [[unlikely]]
+      return {};
+    return descend_to_table<Run, Level - 1, Order>(memory, format::table_of(entry, Level), first, last);
   }
 }
 }  // namespace detail
 
-// The entries of `Floor` that a range is, where one table has them all: most ranges are a few pages. For a walk whose
-// visitor gets no call above that level for the tables on the way; where nothing is found, that walk is to be done.
-// Requires: as walk().
+// The entries of `Floor` that [first, last] is, where one table has them all: most ranges are a few pages. For a walk
+// whose visitor gets no call above that level for the tables on the way; where nothing is found, that walk is to be
+// done. Requires: `first` inside the geometry; addresses of pages, from the first byte to the last.
 template <pte_format Format, int Floor, bool PassesTables, order Order = order::relaxed, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr found_run<entry_run<Format, Floor, PassesTables>> descend_to_run(
-    Memory& memory, table_address root, input_range range) noexcept {
-  const std::uint64_t first = range.first().value, last = range.last().value;
-  if constexpr (Floor < Format::shape.root_level) {
-    if ((first ^ last) >> Format::shape.shift(Floor + 1) != 0) [[unlikely]]
+    Memory& memory, table_address root, input_address from, input_address to) noexcept {
+  const std::uint64_t first = from.value, last = to.value;
+  constexpr int above = Format::shape.shift(Floor) + Format::shape.index_bits[Floor];
+  if constexpr (above < 64) {
+    if ((first ^ last) >> above != 0) [[unlikely]]
       return {};
   }
-  if (!detail::descend_to_table<Format, Format::shape.root_level, Floor, Order>(memory, root, first)) [[unlikely]]
-    return {};
-  return {true,
-          {root, first & ~Format::shape.table_last_offset(Floor), Format::shape.index(first, Floor),
-           Format::shape.index(last, Floor)}};
+  return detail::descend_to_table<entry_run<Format, Floor, PassesTables>, Format::shape.root_level, Order>(memory, root,
+                                                                                                           first, last);
 }
 
 }  // namespace quire
