@@ -27,6 +27,14 @@ class invalidator {
   invalidator(const invalidator&) = delete;
   invalidator& operator=(const invalidator&) = delete;
 
+  // For a function that is not inlined: a copy where that says all, so that an invalidator which nobody points to need
+  // not be in memory. take_back() before anything else is done with the one it is of.
+  [[nodiscard]] QUIRE_INLINE constexpr decltype(auto) lend() noexcept {
+    if constexpr (invalidation_in_batches<policy_type>) return static_cast<invalidator&>(*this);
+    else return invalidator{to_, owed_};
+  }
+  QUIRE_INLINE constexpr void take_back(const invalidator& lent) noexcept { owed_ = lent.owed_; }
+
   // Whoever calls has told maintenance.before_invalidation() since the change.
   QUIRE_INLINE constexpr void add(const invalidation_request& request) noexcept {
     owed_ = true;
@@ -39,16 +47,9 @@ class invalidator {
     }
     return {};
   }
-  // A copy to be given to a function out of line, and taken back: a session whose address is given away lives in memory
-  // from its beginning, also where that function is never called. A batch is not copied.
-  [[nodiscard]] QUIRE_INLINE constexpr decltype(auto) lend() noexcept {
-    if constexpr (invalidation_in_batches<policy_type>) return static_cast<invalidator&>(*this);
-    else return invalidator{to_, owed_};
-  }
-  QUIRE_INLINE constexpr void take_back(const invalidator& lent) noexcept { owed_ = lent.owed_; }
 
  private:
-  constexpr invalidator(policy_type& to, bool owed) noexcept : to_{to}, owed_(owed) {}
+  QUIRE_INLINE constexpr invalidator(policy_type& to, bool owed) noexcept : to_{to}, owed_(owed) {}
 
   typename session_part<policy_type>::type to_;
   bool owed_ = false;

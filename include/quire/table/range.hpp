@@ -31,6 +31,12 @@ template <pte_format Format>
   else return (address.value & (inside | ~std::uint64_t{0} << Format::shape.input_bits())) == 0;
 }
 
+// Whether one entry of the level decides about all of the range. Requires: a sound range.
+template <pte_format Format, int Level>
+[[nodiscard]] QUIRE_INLINE constexpr bool is_within_leaf(input_range range) noexcept {
+  return (range.first().value ^ range.last().value) >> Format::shape.shift(Level) == 0;
+}
+
 namespace detail {
 template <pte_format Format>
 [[nodiscard]] QUIRE_COLD constexpr error range_error(input_range range) noexcept {

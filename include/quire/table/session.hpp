@@ -209,20 +209,32 @@ class exclusive_session : public reading_session<Table> {
   // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every
   // entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(const input_range& range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
-      if (const auto root = table_->root(); root && is_sound<format>(range)) [[likely]] {
-        const auto start = find_split_start<format>(table_->policies().memory, *root, range);
-        if (start.done) [[likely]]
-          return split_result{};
-        if (start.found && target <= 1) return split_from(start.run, start.entry, *root, range, target, source);
+      const auto root = table_->root();
+      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+        auto& memory = table_->policies().memory;
+        const auto here = descend_to_run<format, 1, true>(memory, *root, range.first(), range.last());
+        if (here.found) [[likely]] {
+          const word entry = memory.template load<word>(here.run.table, here.run.first, order::relaxed);
+          if (format::kind_of(entry, 1) == entry_kind::table) [[likely]]
+            return split_result{};  // one table of pages has it all
+          decltype(auto) invalidations = invalidations_.lend();
+          const auto done =
+              split_found(*table_, invalidations, root->value, here.run.table.value, entry, range, target, source);
+          invalidations_.take_back(invalidations);
+          return done;
+        }
       }
     }
-    return split_by_walk<Skip>(range, target, source);
+    decltype(auto) invalidations = invalidations_.lend();
+    const auto done = split_by_walk<Skip>(*table_, invalidations, range, target, source);
+    invalidations_.take_back(invalidations);
+    return done;
   }
   constexpr result<split_result> split(input_range range, int target = 0) noexcept {
     return split(range, target, table_->policies().tables);
@@ -288,12 +300,17 @@ class exclusive_session : public reading_session<Table> {
 
   // Runs `body` on an operation, once the root is there and the range makes sense.
   template <class Body>
-  constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
-    const auto root = table_->root();
+  static constexpr auto with(Table& table, invalidator<policies_type>& invalidations, input_range range,
+                             Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+    const auto root = table.root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table_->policies(), *root, invalidations_};
+    operation_type op{table.policies(), *root, invalidations};
     return body(op);
+  }
+  template <class Body>
+  constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+    return with(*table_, invalidations_, range, static_cast<Body&&>(body));
   }
   // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
   // complain of is for the walk.
@@ -332,19 +349,28 @@ class exclusive_session : public reading_session<Table> {
     op.finish();
     return done.any;
   }
-  template <class Run, class Source>
-  [[gnu::noinline]] constexpr split_result split_from(Run run, word entry, table_address root, input_range range,
-                                                      int target, Source& source) noexcept {
-    operation_type op{table_->policies(), root, invalidations_};
+  // The range is one entry of level 1 of the table at `at`, or a part of it. (Addresses as numbers: for an argument
+  // that is a class the compiler has it in memory from where it is known.)
+  template <class Source>
+  [[nodiscard, gnu::noinline]] static constexpr split_result split_found(Table& table,
+                                                                         invalidator<policies_type>& invalidations,
+                                                                         std::uint64_t root, std::uint64_t at,
+                                                                         word entry, const input_range& range,
+                                                                         int target, Source& source) noexcept {
+    operation_type op{table.policies(), table_address{root}, invalidations};
     split_leaves<operation_type, Source> visitor{op, source, range, target};
-    static_cast<void>(visitor.leaves(run, entry));
+    const std::uint64_t first = range.first().value;
+    const std::size_t i = format::shape.index(first, 1);
+    const entry_run<format, 1, true> run{table_address{at}, first & ~format::shape.table_last_offset(1), i, i};
+    if (target <= 1) static_cast<void>(visitor.leaves(run, entry));
     op.finish();
     return visitor.result();
   }
   template <walk_flags Skip, class Source>
-  [[gnu::noinline]] constexpr result<split_result> split_by_walk(input_range range, int target,
-                                                                 Source& source) noexcept {
-    return with(range, [&](operation_type& op) -> result<split_result> {
+  [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
+      Table& table, invalidator<policies_type>& invalidations, const input_range& range, int target,
+      Source& source) noexcept {
+    return with(table, invalidations, range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
       return done;

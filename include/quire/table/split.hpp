@@ -114,6 +114,18 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
   return last;
 }
 
+// The first entry from `i` to `last` that is no table, or the one after `last`. Alone with what it needs, in registers.
+template <int Level, pte_format Format, class Memory>
+[[nodiscard, gnu::noinline]] constexpr std::size_t skip_tables(Memory& of, table_address table, std::size_t i,
+                                                               std::size_t last) noexcept {
+  using word = typename Format::word;
+  memory_in_loop<Memory> memory = of;
+  for (; i <= last; ++i)
+    if (Format::kind_of(memory.template load<word>(table, i, order::relaxed), Level) != entry_kind::table) [[unlikely]]
+      return i;
+  return i;
+}
+
 // Visitor: splits every leaf above `target` that overlaps the range, and breaks groups at or above it. A leaf wholly
 // inside the range goes down to `target` in one piece when `source` has the tables for it, else one level at a time; a
 // leaf that reaches out of the range goes one level at a time, along the range only.
@@ -147,7 +159,7 @@ class split_leaves {
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) {
         if constexpr (Run::passes_tables) {
-          i = last_table(run, i);
+          i = skip_tables<Run::level, format>(memory, run.table, i + 1, run.last) - 1;
           continue;
         } else {
           if (n != 0) publish();
@@ -190,17 +202,6 @@ class split_leaves {
   }
 
  private:
-  // The last of the tables that follow one another from entry `i` on.
-  template <class Run>
-  [[nodiscard]] constexpr std::size_t last_table(const Run& run, std::size_t i) const noexcept {
-    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
-    const std::size_t last = run.last;
-    const table_address table = run.table;
-    while (i < last &&
-           format::kind_of(memory.template load<word>(table, i + 1, order::relaxed), Run::level) == entry_kind::table)
-      ++i;
-    return i;
-  }
   template <class Run>
   constexpr run_stop<word> out_of_memory(const Run& run, std::size_t i) noexcept {
     result_.out_of_memory = true;
@@ -228,29 +229,6 @@ constexpr split_result split_range(Operation& op, Source& source, input_range ra
 // The levels that an eager split down to pages may skip: level 0, unless it has groups to break.
 template <pte_format Format>
 inline constexpr walk_flags split_skips = (Format::group_sizes(0) & ~1U) == 0 ? walk_flag::skip_level<0> : walk_flags{};
-
-// Where a split down to pages begins: `run` is what is left of the range from the first entry on that is no table, and
-// `entry` that entry; nothing is left (`done`) where all are tables. Found where one table of level 1 has the range.
-template <pte_format Format>
-struct split_start {
-  bool found = false;
-  bool done = false;
-  entry_run<Format, 1, true> run{};
-  typename Format::word entry = 0;
-};
-template <pte_format Format, class Memory>
-[[nodiscard]] QUIRE_INLINE constexpr split_start<Format> find_split_start(Memory& memory, table_address root,
-                                                                          input_range range) noexcept {
-  const auto here = descend_to_run<Format, 1, true>(memory, root, range.first(), range.last());
-  if (!here.found) [[unlikely]]
-    return {};
-  for (std::size_t i = here.run.first; i <= here.run.last; ++i) {
-    const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
-    if (Format::kind_of(entry, 1) != entry_kind::table) [[unlikely]]
-      return {true, false, here.run.from(i), entry};
-  }
-  return {true, true};
-}
 
 // ---- boundaries: no leaf may straddle the byte at `boundary`.
 
