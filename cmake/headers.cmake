@@ -17,6 +17,7 @@ set(quire_core_headers
     include/quire/dirty/dirty_log.hpp
     include/quire/dirty/eager_split.hpp
     include/quire/dirty/fault.hpp
+    include/quire/dirty/harvest.hpp
     include/quire/dirty/install.hpp
     include/quire/dirty/invalidation_sequence.hpp
     include/quire/dirty/memory_slot.hpp

@@ -63,9 +63,11 @@ void age_all(stopwatch& meter) {
 // What a harvest does to the table for one word of 64 pages.
 template <class Session, class Cache>
 [[gnu::noinline]] bool measured_harvest(Session& session, input_address at, std::uint64_t mask, Cache& cache) {
-  const auto protection = session.write_protect(at, mask);
+  const auto protection = session.write_protect_to_split(at, mask);
+  if (!protection || !protection->any) return false;
+  if (protection->is_split) return true;
   const auto splitting = session.split(input_range::sized(at, 64 * page), 0, cache);
-  return protection && *protection && splitting && splitting->leaves == 0;
+  return splitting && splitting->leaves == 0;
 }
 template <class Rig>
 void clear_dirty_log(stopwatch& meter) {

@@ -83,6 +83,25 @@ TEST_CASE("write_protect of a mask protects the pages of its bits") {
   CHECK(s.findings().empty());
 }
 
+TEST_CASE("whoever protects to split is told that there is nothing to split") {
+  stand<plain> s;
+  REQUIRE(s.session().map(pages(0, 8), at(0), guest));
+  const auto told = [](const result<change_outcome>& done, bool any, bool is_split) {
+    return done.has_value() && done->any == any && done->is_split == is_split;
+  };
+  CHECK(told(s.session().write_protect_to_split(pages(1, 1)), true, false));
+  CHECK(told(s.session().write_protect_to_split(input_address{0}, 4U), false, false));
+  REQUIRE(s.session().split(pages(0, 4)));
+  CHECK(told(s.session().write_protect_to_split(pages(1, 1)), false, true));
+  CHECK(told(s.session().write_protect_to_split(input_address{0}, 4U), false, true));
+  CHECK(told(s.session().write_protect_to_split(pages(1, 4)), true, false));  // page 4 lies in a block
+  CHECK(told(s.session().write_protect_to_split(input_address{0}, 0), false, true));
+  // Pages in groups can be split, wherever they are.
+  stand<tiny::grouped> grouped;
+  REQUIRE(grouped.session().map(pages(0, 4), at(0), guest, {.largest_level = 0}));
+  CHECK(told(grouped.session().write_protect_to_split(pages(1, 1)), true, false));
+}
+
 TEST_CASE("a mask does not wrap around to the lowest pages") {
   using format = tiny::pages_only;  // two halves: the last page of the space exists
   stand<format> s;

@@ -23,16 +23,12 @@
 // `Guard`: what a session of the table is opened with. A lock is the table's own; a section belongs to the thread that
 // calls enable, get, clear and disable. Caller must: make these calls of one log one at a time (they may drop the lock
 // or leave the section on the way); faults may come at any moment beside them.
-//
-// Inside a harvest, for each word of 64 pages, or for up to eight that are set whole: take the bits and protect those
-// pages, then split. Nothing between the first two lets go of the lock; splitting, the only part that needs memory,
-// comes last.
 #pragma once
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 
-#include <quire/dirty/eager_split.hpp>  // split_eagerly
+#include <quire/dirty/harvest.hpp>      // dirty_harvest
 #include <quire/dirty/memory_slot.hpp>  // memory_slot
 #include <quire/dirty/sink.hpp>         // dirty_sink
 #include <quire/table/page_table.hpp>   // page_table
@@ -48,22 +44,10 @@ struct dirty_log_mode {
 // once; or each block is made by the first fault in it (fault.hpp).
 enum class block_recovery : unsigned char { none, in_place, on_fault };
 
-// What a call did besides its purpose.
-struct dirty_log_work {
-  std::uint64_t words_taken = 0;  // bitmap words in which something was set
-  eager_split_result split{};
-  std::size_t blocks_recovered = 0;
-};
-
-// Whether a walk looks at entries whose answer is known: skip_level, or for comparison not.
-enum class split_walk : bool { skip_level, every_level };
-
 template <class Table, class Guard, dirty_sink Sink>
 class dirty_log {
   using format = typename Table::format;
   using locking = typename Table::locking;
-  static constexpr int page_bits = format::shape.page_bits;
-  static constexpr bool clear_first = locking::harvest == harvest_order::clear_then_protect;
 
  public:
   // `control` may be changed at any time between calls; the next call heeds it.
@@ -107,9 +91,9 @@ class dirty_log {
     if constexpr (!locking::harvest_excludes_faults) words().fence(order::seq_cst);
     if (mode.initially_set) return work;
     const auto all =
-        in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty); });
+        in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty<format>); });
     if (!all) return all.error();
-    work.split = split(session, cache, range);
+    work.split = splitter(session, cache)(range);
     return work;
   }
 
@@ -188,103 +172,18 @@ class dirty_log {
   }
 
  private:
-  // With arm64's hardware dirty bit protecting makes clean. What was dirty then is what this harvest reports (or, at
-  // enable, what the first full copy takes), so it need not be marked again.
-  struct drop {
-    void operator()(input_address, std::uint64_t) const noexcept {}
-  };
-  static constexpr drop drop_dirty_format{};
-  static constexpr nothing_reported drop_dirty_plain{};
-  static constexpr auto& drop_dirty = []() constexpr -> auto& {
-    if constexpr (protecting_loses_dirty<format>) return drop_dirty_format;
-    else return drop_dirty_plain;
-  }();
-
-  // Harvests those of the `pages` pages from word `first` on that `asked` names; what was taken goes to `taken`, which
-  // may be `asked`, or to nowhere.
+  template <class Session, class Cache>
+  [[nodiscard]] eager_splitter<Session, Cache> splitter(Session& session, Cache& cache) const noexcept {
+    return {session, cache, control_, walk};
+  }
+  // Harvests those of the `pages` pages from word `first` on that `asked` names.
   template <class Session, class Cache>
   result<dirty_log_work> harvest(Session& session, Cache& cache, std::size_t first, std::uint64_t pages,
                                  const std::uint64_t* asked, std::uint64_t* taken) noexcept {
-    dirty_log_work work;
-    for (std::size_t w = 0; w < bitmap_words(pages);) {
-      const std::size_t whole = whole_words(first + w, asked + w, static_cast<std::size_t>(pages / 64) - w);
-      if (whole > 1) {
-        harvest_whole(session, cache, first + w, whole, work);
-        if (taken)
-          for (std::size_t i = 0; i < whole; ++i) taken[w + i] = ~std::uint64_t{0};
-        w += whole;
-      } else {
-        const std::uint64_t left = pages - std::uint64_t{w} * 64;
-        const std::uint64_t there = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
-        const std::uint64_t bits = harvest_word(session, cache, first + w, asked[w] & there, work);
-        if (taken) taken[w] = bits;
-        ++w;
-      }
-      if (!session.let_go(false, [] {})) return errc::no_root;
-    }
-    return work;
-  }
-  // Takes `asked` from a word of the log (of a sink that keeps none: all of it) and protects those pages. Gives what
-  // was taken.
-  template <class Session, class Cache>
-  std::uint64_t harvest_word(Session& session, Cache& cache, std::size_t word, std::uint64_t asked,
-                             dirty_log_work& work) noexcept {
-    std::uint64_t taken = asked;
-    if constexpr (harvestable_sink<Sink>) taken = clear_first ? sink_.take(word, asked) : sink_.peek(word) & asked;
-    if (taken == 0) return 0;
-    ++work.words_taken;
-    const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
-    const auto done = session.write_protect(base, taken, drop_dirty);
-    // The slot was checked by enable(), and the root is there: but for a table of locking::concurrent that was closed.
-    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
-    if constexpr (harvestable_sink<Sink> && !clear_first) static_cast<void>(sink_.take(word, taken));
-    if (mode_.initially_set) split_touched(session, cache, base, taken, work);
-    return taken;
-  }
-  // How many words from `word` on, of `most` at the most, are asked for and set whole: those are harvested together.
-  // Not many, for nothing is let go of in between.
-  [[nodiscard]] std::size_t whole_words(std::size_t word, const std::uint64_t* asked, std::size_t most) const noexcept {
-    constexpr std::size_t at_once = 8;
-    const auto whole = [&](std::size_t i) {
-      std::uint64_t bits = asked[i];
-      if constexpr (harvestable_sink<Sink>) bits &= sink_.peek(word + i);
-      return bits == ~std::uint64_t{0};
-    };
-    std::size_t n = 0;
-    while (n < at_once && n < most && whole(n)) ++n;
-    return n;
-  }
-  // As harvest_word(), of all the pages of `n` words.
-  template <class Session, class Cache>
-  void harvest_whole(Session& session, Cache& cache, std::size_t word, std::size_t n, dirty_log_work& work) noexcept {
-    const input_range pages =
-        input_range::sized(slot_.first + (std::uint64_t{word} * 64 << page_bits), std::uint64_t{n} * 64 << page_bits);
-    const auto take = [&] {
-      if constexpr (harvestable_sink<Sink>)
-        for (std::size_t i = 0; i < n; ++i) static_cast<void>(sink_.take(word + i, ~std::uint64_t{0}));
-    };
-    work.words_taken += n;
-    if constexpr (clear_first) take();
-    const auto done = session.write_protect(pages, drop_dirty);
-    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
-    if constexpr (!clear_first) take();
-    if (mode_.initially_set) work.split += split(session, cache, pages);
-  }
-  template <class Session, class Cache>
-  void split_touched(Session& session, Cache& cache, input_address base, std::uint64_t taken,
-                     dirty_log_work& work) noexcept {
-    const auto low = static_cast<unsigned>(__builtin_ctzll(taken));
-    const auto high = 63 - static_cast<unsigned>(__builtin_clzll(taken));
-    const input_range touched =
-        input_range::sized(base + (std::uint64_t{low} << page_bits), (std::uint64_t{high} - low + 1) << page_bits);
-    work.split += split(session, cache, touched);
-  }
-  template <class Session, class Cache>
-  eager_split_result split(Session& session, Cache& cache, input_range range) noexcept {
-    const std::uint64_t chunk = control_.chunk();
-    if (chunk == 0) return {};
-    if (walk == split_walk::skip_level) return split_eagerly<split_skips<format>>(session, cache, range, chunk);
-    return split_eagerly<walk_flags{}>(session, cache, range, chunk);
+    const auto splits = splitter(session, cache);
+    dirty_harvest<locking::harvest, Session, Cache, Sink> harvest{session, slot_, sink_,
+                                                                  mode_.initially_set ? &splits : nullptr};
+    return harvest.take(first, pages, asked, taken);
   }
 
   [[nodiscard]] const auto& words() const noexcept { return table_.policies().words; }

@@ -319,6 +319,12 @@ QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& r
   return {done, !done.empty()};
 }
 
+// Whether a change of pages changed anything, and whether it is known that no leaf there is left to be split.
+struct change_outcome {
+  bool any = false;
+  bool is_split = false;
+};
+
 // Visitor: applies `change` to every leaf that holds one of the pages, a block or group that is only partly among them
 // as a whole.
 template <pte_format Format, class Memory, class Pages, class Report>

@@ -138,27 +138,38 @@ class exclusive_session : public reading_session<Table> {
   // allocates. Gives whether anything changed. report(address, bytes): leaves whose dirty state this took along.
   template <class Report = const nothing_reported>
   constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing<format::write_protect>(every_page{range}, invalidation_reason::reduced, report);
+    return any_of(write_protect_to_split(range, report));
   }
   // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
   // protected whole.
   template <class Report = const nothing_reported>
   QUIRE_INLINE constexpr result<bool> write_protect(input_address first, std::uint64_t mask,
                                                     Report& report = ignore) noexcept {
+    return any_of(write_protect_to_split(first, mask, report));
+  }
+  // The same for whoever splits next: says as well whether there is nothing to split, if it is known.
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_range range,
+                                                                       Report& report = ignore) noexcept {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    if (mask == 0) return false;
+    return changing<format::write_protect>(every_page{range}, invalidation_reason::reduced, report);
+  }
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_address first, std::uint64_t mask,
+                                                                       Report& report = ignore) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    if (mask == 0) return change_outcome{.any = false, .is_split = true};
     return changing<format::write_protect>(masked_pages<format>{first, mask}, invalidation_reason::reduced, report);
   }
 
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
   // anything changed.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    return changing<restore_write_change<format>>(every_page{range}, invalidation_reason::relaxed, ignore);
+    return any_of(changing<restore_write_change<format>>(every_page{range}, invalidation_reason::relaxed, ignore));
   }
 
   // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller
@@ -184,14 +195,14 @@ class exclusive_session : public reading_session<Table> {
   // itself. Gives whether any was clear.
   constexpr result<bool> set_accessed(input_range range) noexcept {
     const nothing_reported none;
-    return changing<format::set_accessed>(every_page{range}, invalidation_reason::relaxed, none);
+    return any_of(changing<format::set_accessed>(every_page{range}, invalidation_reason::relaxed, none));
   }
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
     const nothing_reported none;
-    return changing<format::clear_accessed>(every_page{range}, invalidation_reason::reduced, none);
+    return any_of(changing<format::clear_accessed>(every_page{range}, invalidation_reason::reduced, none));
   }
   // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if
   // `clear`.
@@ -315,7 +326,8 @@ class exclusive_session : public reading_session<Table> {
   // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
   // complain of is for the walk.
   template <const auto& Change, class Pages, class Report>
-  QUIRE_INLINE constexpr result<bool> changing(const Pages& pages, invalidation_reason why, Report& report) noexcept {
+  QUIRE_INLINE constexpr result<change_outcome> changing(const Pages& pages, invalidation_reason why,
+                                                         Report& report) noexcept {
     policies_type& policies = table_->policies();
     if (const auto root = table_->root(); root && pages.template is_sound<format>()) [[likely]] {
       const auto here = descend_to_run<format, 0, true>(policies.memory, *root, pages.first(), pages.last());
@@ -323,12 +335,16 @@ class exclusive_session : public reading_session<Table> {
         const changed_entries done =
             change_pages(policies.memory, here.run, pages.of_window(here.run), constant_change<Change>{}, report);
         if (done.any) announce_changes(policies, invalidations_, request_for(changed_in(here.run, done.span), why));
-        return done.any;
+        return change_outcome{.any = done.any, .is_split = split_skips<format>.skips(0)};
       }
     }
     const auto done = change_by_walk(*table_, pages, Change, report);
     if (!done) return done.error();
     if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
+    return change_outcome{.any = done->any, .is_split = false};
+  }
+  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
+    if (!done) return done.error();
     return done->any;
   }
   // Of the session it knows nothing, so that what the session is need not be in memory.

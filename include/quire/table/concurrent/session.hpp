@@ -139,6 +139,13 @@ class concurrent_session : public page_session<Table> {
     return changing(masked_range<format>(first, mask), format::write_protect, invalidation_reason::reduced, report,
                     masked_pages<format>{first, mask});
   }
+  // The same for whoever splits next, which has to look for itself.
+  template <class... Args>
+  constexpr result<change_outcome> write_protect_to_split(Args&&... args) noexcept {
+    const auto done = write_protect(static_cast<Args&&>(args)...);
+    if (!done) return done.error();
+    return change_outcome{.any = *done, .is_split = false};
+  }
   // Gives the write permission back to every leaf in the range that has may_write.
   constexpr result<bool> restore_write(input_range range) noexcept {
     return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
