@@ -66,11 +66,11 @@ template <order Order, int Level = 0, class Table, class P, class Install>
     return false;
   auto& policies = table.policies();
   memory_in_loop<decltype(policies.memory)> memory = policies.memory;
-  table_address at = *root;
-  if (!detail::descend_to_table<format, format::shape.root_level, Level, Order>(memory, at, range.first().value))
-      [[unlikely]]
+  const auto here = descend_to_run<format, Level, true, Order>(memory, *root, range.first(), range.first());
+  if (!here.found) [[unlikely]]
     return false;
-  const std::size_t i = format::shape.index(range.first().value, Level);
+  const table_address at = here.run.table;
+  const std::size_t i = here.run.first;
   if (!Install::compares && memory.template load<typename format::word>(at, i, Order) != 0) [[unlikely]]
     return false;
   const auto leaf = format::leaf(output, wanted, Level, 0);
