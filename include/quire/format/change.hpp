@@ -24,6 +24,11 @@ struct entry_change {
   // Requires: applies_to(entry).
   [[nodiscard]] constexpr Word made(Word entry) const noexcept { return static_cast<Word>((entry & keep) | set); }
   [[nodiscard]] constexpr Word operator()(Word entry) const noexcept { return applies_to(entry) ? made(entry) : entry; }
+  // The bits that it turns over, where they are the same in every entry that it applies to; 0 where they are not.
+  [[nodiscard]] constexpr Word flips() const noexcept {
+    if (((~keep | set) & ~applies_to.mask) != 0) return 0;
+    return static_cast<Word>((applies_to.value & ~(keep | set)) | (applies_to.mask & ~applies_to.value & set));
+  }
 };
 
 }  // namespace quire

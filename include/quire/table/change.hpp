@@ -117,10 +117,9 @@ struct masked_entries {
 };
 
 // Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
-// last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of
-// pages that are, one after the other. in(run): the same at once. first(), last(): a window with range() in it that
-// is had for less; is_sound<Format>(): whether nothing is wrong with range() if one table has the window;
-// of_window(run): the entries of the run that is the window.
+// last): whether any page of a leaf is. in(run): the entries of a run of pages that are. first(), last(): a window with
+// range() in it that is had for less; is_sound<Format>(): whether nothing is wrong with range() if one table has the
+// window; of_window(run): the entries of the run that is the window.
 struct every_page {
   input_range all_of{};
 
@@ -132,22 +131,6 @@ struct every_page {
     return quire::is_sound<Format>(all_of);
   }
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
-  template <class Run>
-  [[nodiscard]] constexpr bool all(const Run&) const noexcept {
-    return true;
-  }
-
-  struct entries {
-    std::size_t i;
-    std::size_t last;
-    [[nodiscard]] constexpr bool more() const noexcept { return i <= last; }
-    [[nodiscard]] constexpr std::size_t index() const noexcept { return i; }
-    constexpr void next() noexcept { ++i; }
-  };
-  template <class Run>
-  [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
-    return {run.first, run.last};
-  }
   template <class Run>
   [[nodiscard]] constexpr entry_span in(const Run& run) const noexcept {
     return {run.first, run.last};
@@ -184,36 +167,6 @@ struct masked_pages {
   [[nodiscard]] constexpr bool any(input_address first, input_address last) const noexcept {
     const input_address at = first < base ? base : first;
     return from(at, ((last - at) >> Format::shape.page_bits) + 1) != 0;
-  }
-  template <class Run>
-  [[nodiscard]] constexpr bool all(const Run& run) const noexcept {
-    const std::uint64_t pages = run.last - run.first + 1;
-    return pages <= 64 && from(run.address(run.first), pages) == ~std::uint64_t{0} >> (64 - pages);
-  }
-
-  class entries {
-   public:
-    constexpr entries(std::size_t first, std::uint64_t bits) noexcept : first_(first), bits_(bits) { find(); }
-
-    [[nodiscard]] constexpr bool more() const noexcept { return bits_ != 0; }
-    [[nodiscard]] constexpr std::size_t index() const noexcept { return i_; }
-    constexpr void next() noexcept {
-      bits_ &= bits_ - 1;
-      find();
-    }
-
-   private:
-    constexpr void find() noexcept {
-      if (bits_ != 0) i_ = first_ + static_cast<unsigned>(__builtin_ctzll(bits_));
-    }
-
-    std::size_t first_;
-    std::uint64_t bits_;  // bit 0: entry first_
-    std::size_t i_ = 0;
-  };
-  template <class Run>
-  [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
-    return {run.first, from(run.address(run.first), run.last - run.first + 1)};
   }
   template <class Run>
   [[nodiscard]] constexpr masked_entries in(const Run& run) const noexcept {
@@ -281,6 +234,10 @@ QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& 
   return {{pages.first(), pages.last()}, true};
 }
 
+// Whether all bits that are set are neighbours.
+[[nodiscard]] constexpr bool is_one_stretch(std::uint64_t bits) noexcept {
+  return (bits & (bits + (bits & (~bits + 1)))) == 0;
+}
 // Whether 8 bits in a row are set: then runs are worth their overhead.
 [[nodiscard]] constexpr bool has_stretch(std::uint64_t bits) noexcept {
   bits &= bits >> 1U;
@@ -313,7 +270,7 @@ QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& r
   if constexpr (has_groups<typename Run::format>) {
     if (pages.bits == 0) return {};
   } else if ((pages.bits & (pages.bits >> 1U)) == 0) return change_singly(memory, run, pages, change, report);
-  if ((pages.bits & (pages.bits + (pages.bits & (~pages.bits + 1)))) == 0)  // one stretch
+  if (is_one_stretch(pages.bits))
     return change_pages(memory, run, entry_span{pages.first(), pages.last()}, change, report);
   const entry_span done = change_in_stretches<Run>(memory, run.table, run.base, pages, change, report);
   return {done, !done.empty()};

@@ -115,13 +115,13 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
 }
 
 // The first entry from `i` to `last` that is no table, or the one after `last`. Alone with what it needs, in registers.
-template <int Level, pte_format Format, class Memory>
+template <int Level, pte_format Format, order Order = order::relaxed, class Memory>
 [[nodiscard, gnu::noinline]] constexpr std::size_t skip_tables(Memory& of, table_address table, std::size_t i,
                                                                std::size_t last) noexcept {
   using word = typename Format::word;
   memory_in_loop<Memory> memory = of;
   for (; i <= last; ++i)
-    if (Format::kind_of(memory.template load<word>(table, i, order::relaxed), Level) != entry_kind::table) [[unlikely]]
+    if (Format::kind_of(memory.template load<word>(table, i, Order), Level) != entry_kind::table) [[unlikely]]
       return i;
   return i;
 }

@@ -49,10 +49,52 @@ struct reduction_count {
   std::uint64_t sessions = 0;
 };
 
-// What a session keeps from one operation to the next.
+// Whether a session is one of those.
+template <shared_words_policy Words>
+class reducing {
+ public:
+  constexpr reducing(Words& words, reduction_count& all) noexcept : words_(&words), all_(&all) {}
+
+  bool counted = false;
+
+  // Before the first compare-exchange, for the reason `why`, that may take something away without a lock. Relaxed: the
+  // compare-exchange that follows releases it to whoever finds the entry changed.
+  QUIRE_INLINE constexpr void begin(invalidation_reason why) noexcept {
+    if (why != invalidation_reason::reduced || counted) return;
+    counted = true;
+    words_->fetch_add(all_->sessions, std::uint64_t{1}, order::relaxed);
+  }
+  // Once the invalidations are complete. Release: whoever finds this session no longer counted finds them so.
+  QUIRE_INLINE constexpr void end() noexcept {
+    if (!counted) return;
+    counted = false;
+    words_->fetch_add(all_->sessions, ~std::uint64_t{0}, order::release);
+  }
+  // Whether another session has taken something away that a cache may still hold. Asked after an entry was found
+  // changed. The fence: a compare-exchange that failed has read it relaxed. Acquire: a session that is no longer
+  // counted has completed its invalidation.
+  [[nodiscard]] constexpr bool others() const noexcept {
+    words_->fence(order::acquire);
+    return words_->load(all_->sessions, order::acquire) != (counted ? 1 : 0);
+  }
+  // Whether this session has to invalidate, for such another, what it found as a change with the reason `why` would
+  // leave it.
+  [[nodiscard]] QUIRE_INLINE constexpr bool joins(invalidation_reason why) noexcept {
+    if (why != invalidation_reason::reduced || !others()) return false;
+    begin(why);
+    return true;
+  }
+
+ private:
+  Words* words_;
+  reduction_count* all_;
+};
+
+// What a session keeps from one operation to the next, besides the invalidations that it owes.
+template <class P>
 struct concurrent_debt {
-  table_list unlinked;
-  bool counted = false;  // in reduction_count
+  reducing<std::remove_reference_t<decltype(P::words)>> reductions;
+  table_list unlinked{};
 };
 
 template <pte_format Format, class P>
@@ -64,9 +106,8 @@ class concurrent_operation : public operation<Format, P> {
   using word = typename Format::word;
   using base::policies;
 
-  constexpr concurrent_operation(P& p, table_address r, invalidator<P>& session, concurrent_debt& debt,
-                                 reduction_count& reductions) noexcept
-      : base(p, r, session), debt_(debt), reductions_(reductions) {}
+  constexpr concurrent_operation(P& p, table_address r, invalidator<P>& session, concurrent_debt<P>& debt) noexcept
+      : base(p, r, session), reductions(debt.reductions), unlinked_(debt.unlinked) {}
 
   // Makes this operation the owner of entry `i` if it still reads `seen`, a leaf or a table; else `seen` becomes what
   // it reads. Acquire: what the last writer of the entry did is over. Release: what this operation did before is not
@@ -88,30 +129,16 @@ class concurrent_operation : public operation<Format, P> {
     policies.memory.template store<word>(table, i, now, order::release);
   }
 
-  // Before the first compare-exchange that takes something away without a lock. Relaxed: the compare-exchange that
-  // follows releases it to whoever finds the entry changed.
-  constexpr void reduces() noexcept {
-    if (debt_.counted) return;
-    debt_.counted = true;
-    policies.words.fetch_add(reductions_.sessions, std::uint64_t{1}, order::relaxed);
-  }
-  // Whether another session has taken something away that a cache may still hold. Asked after an entry was found
-  // changed. The fence: a compare-exchange that failed has read it relaxed. Acquire: a session that is no longer
-  // counted has completed its invalidation.
-  [[nodiscard]] constexpr bool others_reduce() const noexcept {
-    policies.words.fence(order::acquire);
-    return policies.words.load(reductions_.sessions, order::acquire) != (debt_.counted ? 1 : 0);
-  }
-
   // A table all of whose entries are locked, and into which neither an entry nor the hardware leads any more.
   constexpr void unlinked(invalidated, table_address table) noexcept {
     table_links<Format, decltype(P::memory)> links{policies.memory};
-    debt_.unlinked.push(links, table);
+    unlinked_.push(links, table);
   }
 
+  reducing<std::remove_reference_t<decltype(P::words)>>& reductions;
+
  private:
-  concurrent_debt& debt_;
-  reduction_count& reductions_;
+  table_list& unlinked_;
 };
 
 // Locks a whole group, its first entry before the rest: while that is locked no software touches the others, and only

@@ -41,7 +41,10 @@ class concurrent_session : public page_session<Table> {
   using format = typename Table::format;
 
   constexpr concurrent_session(Table& table, Section& section, reduction_count& reductions) noexcept
-      : base(table), section_(section), reductions_(reductions), invalidations_(table.policies()) {
+      : base(table),
+        section_(section),
+        invalidations_(table.policies()),
+        debt_{.reductions = {table.policies().words, reductions}} {
     section_.enter();
     this->find_root();
   }
@@ -63,10 +66,10 @@ class concurrent_session : public page_session<Table> {
                                         detail::install_beside_others<format>{})) [[likely]]
       return {};
     decltype(auto) lent = invalidations_.lend();
-    concurrent_debt none;  // a mapping unlinks no table and takes no right away
+    concurrent_debt<policies_type> same = debt_;  // a mapping unlinks no table and takes no right away
     const map_options asked = options;
     unguarded guard;
-    const auto done = map_any(*table_, section_, reductions_, lent, none, range, output, wanted, source, asked, guard);
+    const auto done = map_any(*table_, section_, lent, same, range, output, wanted, source, asked, guard);
     invalidations_.take_back(lent);
     return done;
   }
@@ -75,8 +78,7 @@ class concurrent_session : public page_session<Table> {
   template <table_source Source, class Guard>
   constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
                                      map_options options, Guard&& guard) noexcept {
-    return map_any(*table_, section_, reductions_, invalidations_, debt_, range, output, wanted, source, options,
-                   guard);
+    return map_any(*table_, section_, invalidations_, debt_, range, output, wanted, source, options, guard);
   }
 
   // Takes whole leaves and markers away that overlap the range, and says what was there; report(removed_leaf) for each
@@ -117,49 +119,53 @@ class concurrent_session : public page_session<Table> {
                   "with this format protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     const auto change = format::protect(rights);
     if (!change) return error{change.error().code, -1, range.first().value};
-    return changing(range, *change, invalidation_reason::reduced, report);
+    return any_of(changing(every_page{range}, *change, invalidation_reason::reduced, report));
   }
   // Takes the write permission from every leaf that overlaps the range, whole leaves, and leaves may_write alone. When
   // complete() has returned no CPU can write there without a new fault, also where another session protected first.
   template <class Report = const nothing_reported>
   constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing(range, format::write_protect, invalidation_reason::reduced, report);
+    return any_of(write_protect_to_split(range, report));
   }
   // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
   // protected whole.
   template <class Report = const nothing_reported>
-  constexpr result<bool> write_protect(input_address first, std::uint64_t mask, Report& report = ignore) noexcept {
+  QUIRE_INLINE constexpr result<bool> write_protect(input_address first, std::uint64_t mask,
+                                                    Report& report = ignore) noexcept {
+    return any_of(write_protect_to_split(first, mask, report));
+  }
+  // The same for whoever splits next: says as well whether there was nothing to split, if it is known.
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_range range,
+                                                                       Report& report = ignore) noexcept {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    if (mask == 0) return false;
-    return changing(masked_range<format>(first, mask), format::write_protect, invalidation_reason::reduced, report,
-                    masked_pages<format>{first, mask});
+    return changing(every_page{range}, format::write_protect, invalidation_reason::reduced, report);
   }
-  // The same for whoever splits next, which has to look for itself.
-  template <class... Args>
-  constexpr result<change_outcome> write_protect_to_split(Args&&... args) noexcept {
-    const auto done = write_protect(static_cast<Args&&>(args)...);
-    if (!done) return done.error();
-    return change_outcome{.any = *done, .is_split = false};
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_address first, std::uint64_t mask,
+                                                                       Report& report = ignore) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    if (mask == 0) return change_outcome{.any = false, .is_split = true};
+    return changing(masked_pages<format>{first, mask}, format::write_protect, invalidation_reason::reduced, report);
   }
   // Gives the write permission back to every leaf in the range that has may_write.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
+    return any_of(changing(every_page{range}, restore_write_change<format>, invalidation_reason::relaxed, ignore));
   }
   // Sets the accessed bit of every leaf that overlaps the range.
   constexpr result<bool> set_accessed(input_range range) noexcept {
-    return changing(range, format::set_accessed, invalidation_reason::relaxed, ignore);
+    return any_of(changing(every_page{range}, format::set_accessed, invalidation_reason::relaxed, ignore));
   }
   using base::test_and_clear_accessed;  // of one page
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
-    return changing(range, format::clear_accessed, invalidation_reason::reduced, ignore);
+    return any_of(changing(every_page{range}, format::clear_accessed, invalidation_reason::reduced, ignore));
   }
   // Calls report(address, bytes) for every dirty leaf (a group: all of it), and makes it clean if `clear`.
   template <class Report>
@@ -175,20 +181,29 @@ class concurrent_session : public page_session<Table> {
       if (!read) return read.error();
       return any;
     }
-    return changing(range, format::make_clean, invalidation_reason::reduced, report);
+    return any_of(changing(every_page{range}, format::make_clean, invalidation_reason::reduced, report));
   }
 
   // Splits every leaf above `target` that overlaps the range, and breaks groups down to it.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
-    return with(range, [&](operation_type& op) -> result<split_result> {
-      const split_result done = split_concurrently<Skip>(op, section_, source, range, target);
-      op.finish();
-      return done;
+    const auto root = table_->root();
+    if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
+      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+        auto& memory = table_->policies().memory;
+        const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
+        if (here.found && format::kind_of(memory.template load<word>(here.run.table, here.run.first, order::acquire),
+                                          1) == entry_kind::table) [[likely]]
+          return split_result{};  // one table of pages has it all
+      }
+    }
+    return lending([&](invalidator<policies_type>& invalidations,
+                       concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
+      return split_by_walk<Skip>(table_->policies(), root, section_, invalidations, debt, range, target, source);
     });
   }
   // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one
@@ -213,9 +228,7 @@ class concurrent_session : public page_session<Table> {
   // Sees every invalidation through that this session owes.
   QUIRE_INLINE constexpr void complete() noexcept {
     static_cast<void>(invalidations_.complete());
-    // Release: whoever finds this session no longer counted finds its invalidation complete.
-    if (std::exchange(debt_.counted, false))
-      table_->policies().words.fetch_add(reductions_.sessions, ~std::uint64_t{0}, order::release);
+    debt_.reductions.end();
   }
   // Lets go of the section for a moment: what was retired may be given back, and nothing that was read before is to be
   // relied on. Gives whether the table still has its root.
@@ -245,32 +258,94 @@ class concurrent_session : public page_session<Table> {
     const auto root = table_->root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table_->policies(), *root, invalidations_, debt_, reductions_};
+    operation_type op{table_->policies(), *root, invalidations_, debt_};
     return body(op);
   }
   // Without the session, which would live in memory for its sake.
   template <class Source, class Guard>
-  QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section, reduction_count& reductions,
-                                                   invalidator<policies_type>& invalidations, concurrent_debt& debt,
-                                                   const input_range& range, output_address output,
-                                                   const attributes& wanted, Source& source, map_options options,
-                                                   Guard& guard) noexcept {
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section,
+                                                   invalidator<policies_type>& invalidations,
+                                                   concurrent_debt<policies_type>& debt, const input_range& range,
+                                                   output_address output, const attributes& wanted, Source& source,
+                                                   map_options options, Guard& guard) noexcept {
     const auto root = table.root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table.policies(), *root, invalidations, debt, reductions};
+    operation_type op{table.policies(), *root, invalidations, debt};
     const auto done = map_concurrently(op, section, source, range, output, wanted, options, guard);
     op.finish_install(range);
     return done;
   }
-  template <class Report, class Pages = every_page>
-  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
-                                  Report& report, const Pages& pages = {}) noexcept {
-    return with(range, [&](operation_type& op) -> result<bool> {
-      const bool any = change_concurrently(op, section_, range, change, why, report, pages);
-      op.finish();
-      return any;
+  // One change and nothing else. Most are of a few pages, which one table has, and nobody works on them; whatever else
+  // there may be to do or to complain of is for the walk.
+  template <class Pages, class Report>
+  QUIRE_INLINE constexpr result<change_outcome> changing(const Pages& pages, const entry_change<word>& change,
+                                                         invalidation_reason why, Report& report) noexcept {
+    policies_type& policies = table_->policies();
+    found_run<entry_run<format, 0, true>> here{};
+    page_changes done{};
+    if (const auto root = table_->root(); !has_groups<format> && root && pages.template is_sound<format>()) [[likely]] {
+      here = descend_to_run<format, 0, true, order::acquire>(policies.memory, *root, pages.first(), pages.last());
+      if (here.found) [[likely]] {
+        done = change_pages_concurrently(policies.memory, here.run, pages.of_window(here.run), change, report,
+                                         debt_.reductions, why);
+        debt_.reductions.counted = done.counted;
+        if (!done.stopped) [[likely]] {
+          changed_leaves changed = changed_in(here.run, done);
+          if (done.found_as_wanted && debt_.reductions.joins(why)) [[unlikely]]
+            changed = {pages.range().first(), pages.range().last(), -1, true};
+          if (changed.any) announce_changes(policies, invalidations_, request_for(changed, why));
+          return change_outcome{.any = done.any(), .is_split = split_skips<format>.skips(0)};
+        }
+      }
+    }
+    const result<bool> any = lending([&](invalidator<policies_type>& invalidations,
+                                         concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
+      return changing_by_walk(
+          *table_, section_, invalidations, debt, pages, change, why, report,
+          change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
     });
+    if (!any) return any.error();
+    return change_outcome{.any = *any, .is_split = false};
+  }
+  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
+    if (!done) return done.error();
+    return done->any;
+  }
+  template <class Pages, class Report>
+  QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, Section& section,
+                                                            invalidator<policies_type>& invalidations,
+                                                            concurrent_debt<policies_type>& debt, Pages pages,
+                                                            const entry_change<word>& change, invalidation_reason why,
+                                                            Report& report, change_progress so_far) noexcept {
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
+    operation_type op{table.policies(), *root, invalidations, debt};
+    const bool any = change_concurrently(op, section, pages, change, why, report, so_far);
+    op.finish();
+    return any;
+  }
+  template <walk_flags Skip, class Source>
+  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(
+      policies_type& policies, result<table_address> root, Section& section, invalidator<policies_type>& invalidations,
+      concurrent_debt<policies_type>& debt, input_range range, int target, Source& source) noexcept {
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{policies, *root, invalidations, debt};
+    const split_result done = split_concurrently<Skip>(op, section, source, range, target);
+    op.finish();
+    return done;
+  }
+  // Gives function(invalidations, debt) of copies in their place, as invalidator::lend().
+  template <class Function>
+  QUIRE_INLINE constexpr auto lending(Function&& function) noexcept {
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> debt = debt_;
+    const auto given = function(lent, debt);
+    invalidations_.take_back(lent);
+    debt_ = debt;
+    return given;
   }
   QUIRE_INLINE constexpr void retire_unlinked() noexcept {
     if (debt_.unlinked.count == 0) [[likely]]
@@ -284,9 +359,8 @@ class concurrent_session : public page_session<Table> {
   }
 
   Section& section_;
-  reduction_count& reductions_;
   invalidator<policies_type> invalidations_;
-  concurrent_debt debt_{};
+  concurrent_debt<policies_type> debt_;
 };
 
 }  // namespace quire

@@ -39,8 +39,9 @@ class concurrent_split {
       word entry = memory.template load<word>(run.table, i, order::acquire);
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) {
-        if constexpr (Run::passes_tables) continue;
-        else return stop(run_stop<word>::at_table(i, entry));
+        if constexpr (!Run::passes_tables) return stop(run_stop<word>::at_table(i, entry));
+        i = skip_tables<Run::level, format, order::acquire>(memory, run.table, i + 1, run.last) - 1;
+        continue;
       }
       if (kind == entry_kind::locked) return stop(run_stop<word>::retry(i));
       if (kind != entry_kind::leaf || Run::level < target_) continue;
