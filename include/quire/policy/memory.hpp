@@ -87,6 +87,9 @@ class displaced_words {
   QUIRE_INLINE void written(table_address, std::size_t, std::size_t) const noexcept {}
 
  private:
+  friend Memory;
+  displaced_words() = default;
+
   // The table source handed the address out, aligned for entries; what lies there is an array of Word.
   template <class Word>
   [[nodiscard]] QUIRE_INLINE Word* at(table_address t, std::size_t i) const noexcept {
@@ -112,6 +115,7 @@ class direct_memory : public detail::displaced_words<direct_memory> {
 template <std::uint64_t Displacement>
 class direct_memory_at : public detail::displaced_words<direct_memory_at<Displacement>> {
  public:
+  constexpr direct_memory_at() = default;
   [[nodiscard]] static constexpr std::uint64_t displacement() noexcept { return Displacement; }
 };
 using identity_memory = direct_memory_at<0>;
