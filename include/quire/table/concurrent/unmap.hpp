@@ -65,10 +65,12 @@ class concurrent_unmap {
           clear(run, base, mine, taken);
           base = i = span.first;
         }
-        if (!take<Run::level>(run.table, span, entry, run.address(span.first), taken)) continue;
-        const std::size_t size = span.last - span.first + 1;
-        mine |= (size >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << size) - 1) << (span.first - base);
-        i = span.last + 1;
+        const std::size_t behind =
+            take<Run::level>(run.table, span, end < base + 63 ? end : base + 63, entry, run.base, taken);
+        if (behind == i) continue;
+        const std::size_t size = behind - i;
+        mine |= (size >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << size) - 1) << (i - base);
+        i = behind;
       }
     }
     clear(run, base, mine, taken);
@@ -96,8 +98,9 @@ class concurrent_unmap {
   constexpr void freeze(table_address table, input_address base) noexcept {
     auto& memory = op_.policies.memory;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
+    constexpr std::size_t last = format::shape.entries(Level) - 1;
     taken_leaves taken;
-    for (std::size_t i = 0; i < format::shape.entries(Level);) {
+    for (std::size_t i = 0; i <= last;) {
       word entry = memory.template load<word>(table, i, order::acquire);
       const entry_kind kind = format::kind_of(entry, Level);
       if (kind == entry_kind::locked) {
@@ -106,8 +109,7 @@ class concurrent_unmap {
         // Locked as if it were absent: a marker's payload goes with it.
         if (memory.template compare_exchange<word>(table, i, entry, format::locked, order::acq_rel)) ++i;
       } else if (kind == entry_kind::leaf) {
-        const entry_span span = group_span<format>(entry, Level, i);
-        if (take<Level>(table, span, entry, base + i * bytes, taken)) i = span.last + 1;
+        i = take<Level>(table, group_span<format>(entry, Level, i), last, entry, base.value, taken);
       } else if (op_.lock(table, i, entry)) {
         if constexpr (Level > 0) freeze<Level - 1>(format::table_of(entry, Level), base + i * bytes);
         ++i;
@@ -128,33 +130,58 @@ class concurrent_unmap {
     }
     op_.unlinked(done, table);
   }
-  // Locks the leaf of entries `span`, which begins at `address` and read as `seen`. False: it is no longer that.
+  // Locks the leaf of entries `span`, which read as `seen`, and, if it is a single one, those single ones up to entry
+  // `last` that follow it. Gives the first entry that is not locked: that of the leaf where it is no longer what it
+  // was.
   template <int Level>
-  QUIRE_INLINE constexpr bool take(table_address table, entry_span span, word& seen, input_address address,
-                                   taken_leaves& taken) noexcept {
+  constexpr std::size_t take(table_address table, entry_span span, std::size_t last, word seen, std::uint64_t base,
+                             taken_leaves& taken) noexcept {
+    if (span.first == span.last) return take_singles<Level>(table, span.first, last, seen, base, taken);
+    if (!lock_group<Level>(op_, table, span)) return span.first;
     bool accessed = false, dirty = false;
-    if (span.first == span.last) {
-      if (!op_.lock(table, span.first, seen)) return false;
-      accessed = format::is_accessed(seen);
-      dirty = format::facts.has_dirty && format::is_dirty(seen);
-    } else {
-      if (!lock_group<Level>(op_, table, span)) return false;
-      for (std::size_t k = span.first; k <= span.last; ++k) {
-        const word was = op_.owned(table, k);
-        accessed = accessed || format::is_accessed(was);
-        dirty = dirty || (format::facts.has_dirty && format::is_dirty(was));
-      }
+    for (std::size_t k = span.first; k <= span.last; ++k) {
+      const word was = op_.owned(table, k);
+      accessed = accessed || format::is_accessed(was);
+      dirty = dirty || is_dirty(was);
     }
     taken.add(span, accessed, dirty);
-    if constexpr (reports_each) report<Level>(op_.owned(table, span.first), span, address, accessed, dirty);
-    return true;
+    if constexpr (reports_each) report<Level>(op_.owned(table, span.first), span, base, accessed, dirty);
+    return span.last + 1;
   }
   template <int Level>
-  constexpr void report(word was, entry_span span, input_address address, bool accessed, bool dirty) noexcept {
+  QUIRE_INLINE constexpr std::size_t take_singles(table_address table, std::size_t first, std::size_t last, word entry,
+                                                  std::uint64_t base, taken_leaves& taken) noexcept {
+    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
+    kernel::gathered_bits<word> bits;
+    std::size_t i = first;
+    // As operation::lock(). What is locked stays what it was until clear().
+    while (memory.template compare_exchange<word>(table, i, entry, format::lock(entry), order::acq_rel)) {
+      bits.add(entry);
+      if constexpr (reports_each) report<Level>(entry, {i, i}, base, format::is_accessed(entry), is_dirty(entry));
+      if (i++ == last) break;
+      entry = memory.template load<word>(table, i, order::acquire);
+      if (format::kind_of(entry, Level) != entry_kind::leaf || format::group_of(entry, Level) != 0) break;
+    }
+    if (i == first) return i;
+    const auto any = [&](const auto& test) {
+      if (bits.decides(test)) return !bits.none(test);
+      for (std::size_t k = first; k < i; ++k)
+        if (test(op_.owned(table, k))) return true;
+      return false;
+    };
+    taken.add({first, i - 1}, any(format::is_accessed), format::facts.has_dirty && any(format::is_dirty));
+    return i;
+  }
+  [[nodiscard]] static constexpr bool is_dirty(word entry) noexcept {
+    return format::facts.has_dirty && format::is_dirty(entry);
+  }
+  template <int Level>
+  constexpr void report(word was, entry_span span, std::uint64_t base, bool accessed, bool dirty) noexcept {
     attributes attrs = format::attributes_of(was, Level);
     attrs.accessed = accessed;
     attrs.dirty = dirty;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
+    const input_address address = input_address{base} + span.first * bytes;
     for (std::size_t k = 0; k <= span.last - span.first; ++k)
       report_(removed_leaf{address + k * bytes, format::output_of(was, Level) + k * bytes, bytes, attrs});
   }
