@@ -2,8 +2,8 @@
 // One change of attributes over a range in a read section: by compare-exchange of each leaf, of a group under its lock.
 //
 // A right that is taken away may stay in a cache until the invalidation; whoever then finds the entry as wanted must
-// not take that for done. So an operation that takes away counts itself first (reduces()), and one that finds entries
-// as wanted while another is counted invalidates the range itself.
+// not take that for done. So a session that takes away counts itself first (reducing::begin), and one that finds
+// entries as wanted while another is counted invalidates the range itself (reducing::joins).
 #pragma once
 
 #include <cstddef>  // size_t
@@ -136,6 +136,7 @@ QUIRE_INLINE constexpr page_changes change_pages_concurrently(Memory& memory, co
   if ((pages.bits & (pages.bits >> 1U)) != 0 && is_one_stretch(pages.bits)) {
     const page_changes done = change_pages_concurrently(memory, run, entry_span{pages.first(), pages.last()}, change,
                                                         report, reductions, why);
+    // One by one: a struct that a call has written stays in memory.
     return {done.first, done.end, done.at, done.stopped, done.found_as_wanted, done.counted};
   }
   return detail::change_each_page(memory, run, detail::next_in_mask{pages}, change, report, reductions, why);

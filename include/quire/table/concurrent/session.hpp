@@ -191,8 +191,8 @@ class concurrent_session : public page_session<Table> {
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
-    const auto root = table_->root();
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
+      const auto root = table_->root();
       if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
         const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
@@ -201,10 +201,12 @@ class concurrent_session : public page_session<Table> {
           return split_result{};  // one table of pages has it all
       }
     }
-    return lending([&](invalidator<policies_type>& invalidations,
-                       concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
-      return split_by_walk<Skip>(table_->policies(), root, section_, invalidations, debt, range, target, source);
-    });
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> debt = debt_;
+    const auto given = split_by_walk<Skip>(*table_, section_, lent, debt, range, target, source);
+    invalidations_.take_back(lent);
+    debt_ = debt;
+    return given;
   }
   // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one
   // another with equal attributes. Caller must: know that the memory behind it is one piece and that nobody tracks it
@@ -299,12 +301,13 @@ class concurrent_session : public page_session<Table> {
         }
       }
     }
-    const result<bool> any = lending([&](invalidator<policies_type>& invalidations,
-                                         concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
-      return changing_by_walk(
-          *table_, section_, invalidations, debt, pages, change, why, report,
-          change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
-    });
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> debt = debt_;
+    const auto any =
+        changing_by_walk(*table_, section_, lent, debt, pages, change, why, report,
+                         change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
+    invalidations_.take_back(lent);
+    debt_ = debt;
     if (!any) return any.error();
     return change_outcome{.any = *any, .is_split = false};
   }
@@ -327,25 +330,18 @@ class concurrent_session : public page_session<Table> {
     return any;
   }
   template <walk_flags Skip, class Source>
-  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(
-      policies_type& policies, result<table_address> root, Section& section, invalidator<policies_type>& invalidations,
-      concurrent_debt<policies_type>& debt, input_range range, int target, Source& source) noexcept {
+  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(Table& table, Section& section,
+                                                                        invalidator<policies_type>& invalidations,
+                                                                        concurrent_debt<policies_type>& debt,
+                                                                        input_range range, int target,
+                                                                        Source& source) noexcept {
+    const auto root = table.root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{policies, *root, invalidations, debt};
+    operation_type op{table.policies(), *root, invalidations, debt};
     const split_result done = split_concurrently<Skip>(op, section, source, range, target);
     op.finish();
     return done;
-  }
-  // Gives function(invalidations, debt) of copies in their place, as invalidator::lend().
-  template <class Function>
-  QUIRE_INLINE constexpr auto lending(Function&& function) noexcept {
-    decltype(auto) lent = invalidations_.lend();
-    concurrent_debt<policies_type> debt = debt_;
-    const auto given = function(lent, debt);
-    invalidations_.take_back(lent);
-    debt_ = debt;
-    return given;
   }
   QUIRE_INLINE constexpr void retire_unlinked() noexcept {
     if (debt_.unlinked.count == 0) [[likely]]
