@@ -29,8 +29,9 @@ SEES = {
     "dirty": TABLES,
     "views": TABLES | {"dirty"},
     "check": TABLES | {"dirty"},
+    "print": TABLES | {"dirty"},
 }
-HOSTED = {"views", "check"}
+HOSTED = {"views", "check", "print"}
 
 # What a core header may include from outside. A name is added here after thought: it has to compile
 # freestanding on every compiler we name, and bring in neither heap nor exceptions. <atomic> is left

@@ -130,4 +130,10 @@ set(quire_hosted_headers
     include/quire/check/riscv_operands.hpp
     include/quire/check/software_mmu.hpp
     include/quire/check/stale_translation.hpp
-    include/quire/check/trace.hpp)
+    include/quire/check/trace.hpp
+    include/quire/print/entry_text.hpp
+    include/quire/print/fmt.hpp
+    include/quire/print/names.hpp
+    include/quire/print/short_text.hpp
+    include/quire/print/stream.hpp
+    include/quire/print/values.hpp)
