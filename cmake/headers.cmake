@@ -131,9 +131,11 @@ set(quire_hosted_headers
     include/quire/check/software_mmu.hpp
     include/quire/check/stale_translation.hpp
     include/quire/check/trace.hpp
+    include/quire/print/dump.hpp
     include/quire/print/entry_text.hpp
     include/quire/print/fmt.hpp
     include/quire/print/names.hpp
+    include/quire/print/runs.hpp
     include/quire/print/short_text.hpp
     include/quire/print/stream.hpp
     include/quire/print/values.hpp)

@@ -25,17 +25,6 @@ namespace quire {
 
 namespace detail {
 
-template <pte_format Format, class Memory, class Receiver>
-constexpr result<foreign_summary> foreign_walk(Memory& memory, table_address root, input_range range,
-                                               const foreign_bounds& bounds, Receiver& receiver) {
-  foreign_visitor<Format, Memory, Receiver> visitor{memory, root, bounds, receiver};
-  read_by_the_visitor none;
-  constexpr walk_flags flags = walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry;
-  const error ended = walk<flags, Format>(none, root, range, visitor);
-  if (ended.code != errc::none && visitor.summary().complete) return ended;
-  return visitor.summary();
-}
-
 // Calls a function of the user, who may give whether to go on.
 template <class Function, class T>
 constexpr bool goes_on(Function& function, const T& with) {
@@ -76,6 +65,25 @@ struct foreign_answer {
 
 }  // namespace detail
 
+// For who wants to see more than mappings: what a walk comes to is told to the receiver, in the order of the table.
+//   mapped(foreign_mapping), found(foreign_finding)   give whether to go on; no ends the walk with errc::stopped
+//   unmapped(entry, level, address)                   an absent entry, a marker or a locked one
+//   seen(table, index, entry, level, address)         if it has that: each entry, when it is read
+//   entered(entry, level, address)                    if it has that: a table entry whose table is walked next
+// Errors: those of check_range; stopped.
+template <pte_format Format, class Memory, class Receiver>
+constexpr result<foreign_summary> foreign_walk(Memory&& memory, table_address root, input_range range,
+                                               Receiver&& receiver, const foreign_bounds& bounds = {}) {
+  if (const error bad = check_range<Format>(range); bad.code != errc::none) return bad;
+  detail::foreign_visitor<Format, std::remove_reference_t<Memory>, std::remove_reference_t<Receiver>> visitor{
+      memory, root, bounds, receiver};
+  detail::read_by_the_visitor none;
+  constexpr walk_flags flags = walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry;
+  const error ended = walk<flags, Format>(none, root, range, visitor);
+  if (ended.code != errc::none && visitor.summary().complete) return ended;
+  return visitor.summary();
+}
+
 // Calls on_mapping(foreign_mapping) for every leaf that overlaps the range, in ascending order, and
 // on_finding(foreign_finding) for what is wrong; either may give false, which ends the walk with errc::stopped. A walk
 // that runs out of budget is a success that is not complete; one whose budget is less than a root-to-page path with the
@@ -84,10 +92,9 @@ template <pte_format Format, class Memory, class OnMapping, class OnFinding>
 constexpr result<foreign_summary> foreign_for_each_mapping(Memory&& memory, table_address root, input_range range,
                                                            OnMapping&& on_mapping, OnFinding&& on_finding,
                                                            const foreign_bounds& bounds = {}) {
-  if (const error bad = check_range<Format>(range); bad.code != errc::none) return bad;
   detail::each_foreign_mapping<Format, std::remove_reference_t<OnMapping>, std::remove_reference_t<OnFinding>> receiver{
       on_mapping, on_finding};
-  return detail::foreign_walk<Format>(memory, root, range, bounds, receiver);
+  return foreign_walk<Format>(memory, root, range, receiver, bounds);
 }
 
 // The leaf that translates `address`. A budget below a path and a group counts as a finding. Errors: beyond_input;
@@ -100,7 +107,7 @@ constexpr result<foreign_mapping> foreign_lookup(Memory&& memory, table_address 
   detail::foreign_answer<Format, std::remove_reference_t<OnFinding>> receiver{
       on_finding, error{errc::not_mapped, -1, address.value}};
   // The receiver stops the walk where it has the answer; what else could end it was asked above.
-  static_cast<void>(detail::foreign_walk<Format>(memory, root, page_of<Format>(address), bounds, receiver));
+  static_cast<void>(foreign_walk<Format>(memory, root, page_of<Format>(address), receiver, bounds));
   return receiver.answer;
 }
 template <pte_format Format, class Memory>

@@ -36,8 +36,7 @@ struct read_by_the_visitor {
   }
 };
 
-// `Receiver`: mapped(foreign_mapping) and found(foreign_finding), which give whether to go on, and
-// unmapped(entry, level, address).
+// `Receiver`: foreign_walk() in foreign.hpp says what it has.
 template <pte_format Format, class Memory, class Receiver>
 class foreign_visitor {
   using word = typename Format::word;
@@ -137,7 +136,11 @@ class foreign_visitor {
     bool& in_hole = way_[Run::level].in_hole;
     if (!loaded && !in_hole) static_cast<void>(tell(foreign_defect::unreadable, run, i, 0));
     in_hole = !loaded;
-    if (loaded) entry = *loaded;
+    if (loaded) {
+      entry = *loaded;
+      if constexpr (requires { receiver_.seen(run.table, i, entry, Run::level, run.address(i)); })
+        receiver_.seen(run.table, i, entry, Run::level, run.address(i));
+    }
     return loaded && !over_;
   }
 
@@ -168,6 +171,8 @@ class foreign_visitor {
         }
       }
       way_[level - 1] = {table_address{child}, way_[level].rights & rights_below<Format>(entry, level)};
+      if constexpr (requires { receiver_.entered(entry, level, run.address(i)); })
+        receiver_.entered(entry, level, run.address(i));
     }
     return true;
   }

@@ -47,6 +47,9 @@ class reading_session {
     return walk<(walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry), format>(memory, *root, range,
                                                                                           visitor);
   }
+  // The tables themselves, for whoever reads entry by entry as long as the session lasts (a dump). Errors: no_root.
+  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
+  [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 
  protected:
   constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
