@@ -37,6 +37,9 @@ string(REGEX REPLACE "/$" "" quire_pc_to_prefix "${quire_pc_to_prefix}")
 configure_file(cmake/quire.pc.in quire.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/quire.pc DESTINATION ${quire_pc_dir})
 
+# For gdb to source: a library without a file of its own has none to be loaded along with.
+install(FILES cmake/gdb/quire_printers.py DESTINATION ${CMAKE_INSTALL_DATADIR}/quire/gdb)
+
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # A Common Package Specification, for other build systems.
