@@ -11,7 +11,8 @@
 #include <string>    // string
 #include <vector>    // vector
 
-#include <quire/quire.hpp>  // page_table, table_block
+#include <quire/print/stream.hpp>  // operator<<
+#include <quire/quire.hpp>         // page_table, table_block
 
 #include "support/typed.hpp"
 
@@ -210,13 +211,21 @@ TEST_CASE("a dump allocates nothing") {
   subject<riscv::sv39x4> made;
   fill(made);
   std::vector<char> room(1 << 16);
+  struct fixed_buffer : std::streambuf {
+    explicit fixed_buffer(std::vector<char>& over) { setp(over.data(), over.data() + over.size()); }
+  } buffer{room};
+  std::ostream stream(&buffer);
   const std::size_t before = allocations;
   for (const auto style : {dump_style::tree, dump_style::runs, dump_style::raw}) {
     auto out = room.begin();
     if (!dump(made.table.exclusive(), style, out)) break;
+    if (!dump(made.table.exclusive(), style, stream)) break;
   }
+  stream << input_address{1} << attributes{} << errc::busy;
   const std::size_t after = allocations;
+  CHECK(before > 0);
   CHECK(after == before);
+  CHECK(stream.good());
 }
 
 TEST_CASE("dirty and accessed tell runs apart") {

@@ -537,6 +537,47 @@ struct healthy : hand_made<F> {
 
 }  // namespace
 
+QUIRE_TYPED_TEST("a receiver is told every entry once and every table", walked_formats) {
+  using word = typename Format::word;
+  struct everything {
+    std::uint64_t seen_entries = 0, tables = 0, kinds[5]{};
+
+    bool mapped(const foreign_mapping&) { return true; }
+    bool found(const foreign_finding&) { return true; }
+    void unmapped(word entry, int level, input_address) {
+      ++kinds[static_cast<std::size_t>(Format::kind_of(entry, level))];
+    }
+    void seen(table_address, std::size_t, word, int, input_address) { ++seen_entries; }
+    void entered(word entry, int level, input_address) {
+      CHECK(Format::kind_of(entry, level) == entry_kind::table);
+      ++tables;
+    }
+  };
+  std::uint64_t tables = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const healthy<Format> made{seed};
+    memory_dump dump = made.dump();
+    for (const input_range half : quire_test::halves<Format>()) {
+      everything told;
+      const auto summary = foreign_walk<Format>(dump, made.root(), half, told);
+      REQUIRE(summary.has_value());
+      CHECK(told.seen_entries == summary->entries);
+      CHECK(told.kinds[static_cast<std::size_t>(entry_kind::leaf)] == 0);
+      CHECK(told.kinds[static_cast<std::size_t>(entry_kind::table)] == 0);
+      // Each table, the root's half included, was read from end to end.
+      std::uint64_t root_entries = Format::shape.entries(Format::shape.root_level);
+      if (Format::facts.sign_extended) root_entries /= 2;
+      CHECK(told.seen_entries >= root_entries + told.tables);
+      tables += told.tables;
+    }
+  }
+  CHECK(tables > 0);
+  everything none;
+  const healthy<Format> made{1};
+  CHECK(foreign_walk<Format>(made.dump(), made.root(), input_range::sized(input_address{1}, 1), none).error().code ==
+        errc::unaligned);
+}
+
 QUIRE_TYPED_TEST("healthy tables map the same to those who do not trust them", walked_formats) {
   std::size_t mappings = 0;
   for (std::uint64_t seed = 1; seed <= quire_test::scaled(100); ++seed) {
