@@ -4,6 +4,7 @@
 
 usage: check.py SHOW every            every format, three ways: what is printed is what for_each_mapping says
        check.py SHOW golden FILE      the lines after each command in FILE are what the command prints
+       check.py SHOW refusals         what cannot be shown is refused, and said why
        check.py SHOW image            a table in a file is shown as the one that is made, and what is wrong is found
 """
 
@@ -156,5 +157,24 @@ def image(show):
         assert "finding: out_of_budget" in run(show, *where, "--budget", 5)
 
 
+def refusals(show):
+    """The status and a part of what is said."""
+    name = run(show, "--list").split()[0]
+    for arguments, status, said in (
+            (["--format", "none"], 2, "no format none"),
+            (["--as", "table"], None, "--as"),
+            (["--map", "0x1000:0x1000:4K"], None, "is not VA:PA:SIZE:rwx"),
+            (["--map", "0x1000:0x1000:4K:q"], None, "is not VA:PA:SIZE:rwx"),
+            (["--map", "0x1000:16777216T:4K:r"], None, "is not VA:PA:SIZE:rwx"),
+            (["--map", "0x1000:0x1000:1:r"], 1, "--map 0x1000:0x1000:1:r: unaligned at input:0x1000"),
+            (["--dump", show], None, "--root is required"),
+            (["--dump", show, "--root", "here"], None, "here is no address"),
+            (["--root", "0"], None, "--dump")):
+        chosen = arguments if "--format" in arguments else ["--format", name, *arguments]
+        done = subprocess.run([show, *chosen], text=True, capture_output=True)
+        assert done.returncode == status if status else done.returncode not in (0, 1, 2), (arguments, done)
+        assert said in done.stderr and not done.stdout, (arguments, done)
+
+
 if __name__ == "__main__":
-    {"every": every, "golden": golden, "image": image}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
+    {"every": every, "golden": golden, "refusals": refusals, "image": image}[sys.argv[2]](sys.argv[1], *sys.argv[3:])

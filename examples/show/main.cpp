@@ -100,7 +100,9 @@ void describe(CLI::App& app, options& o) {
          "--base", [&](const std::string& text) { o.asked.base = address_of("--base", text); },
          "the address of its first byte (default: 0)")
       ->needs(dump);
-  app.add_option("--budget", o.asked.bounds.budget, "entries of it that are read at most")->needs(dump);
+  app.add_option("--budget", o.asked.bounds.budget, "entries of it that are read at most")
+      ->capture_default_str()
+      ->needs(dump);
   app.callback([&] {
     for (const std::string& each : o.mappings) o.asked.mappings.push_back(mapping_of(each));
     if (!o.image.empty() && app.count("--root") == 0) throw CLI::RequiredError("--root");

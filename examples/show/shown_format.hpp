@@ -28,7 +28,7 @@ struct request {
   std::optional<std::vector<std::byte>> image;
   std::uint64_t base = 0;  // the address of its first byte
   quire::table_address root{};
-  quire::foreign_bounds bounds{};
+  quire::foreign_bounds bounds{.budget = 1U << 24U};  // of garbage there can be no end
 };
 
 // `text` is the dump; the rest is the same in values.
