@@ -5,6 +5,8 @@
 #include <bit>      // bit_cast
 #include <cstdint>  // uint64_t, uint8_t
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire {
 
 // A set of rights.

@@ -9,6 +9,8 @@
 // Undefined, a violation goes to GSL's Expects, which calls std::terminate; defined, GSL is not needed at all.
 #pragma once
 
+#include <quire/version.hpp>  // one copy of Quire
+
 #ifndef QUIRE_CONTRACT_VIOLATION
 #include <gsl/assert>  // Expects
 #endif

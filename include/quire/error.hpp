@@ -5,6 +5,8 @@
 
 #include <cstdint>  // uint8_t, uint64_t
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire {
 
 enum class errc : std::uint8_t {

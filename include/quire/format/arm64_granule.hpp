@@ -16,6 +16,8 @@
 
 #include <cstdint>  // uint8_t
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire::arm64 {
 
 enum class granule : std::uint8_t { k4, k16, k64 };

@@ -2,6 +2,8 @@
 // Changes of an entry as bit masks: polarity is the format's business, so that one loop serves every format.
 #pragma once
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire {
 
 // A question about an entry: do the bits of `mask` read `value`?

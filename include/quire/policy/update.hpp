@@ -10,6 +10,8 @@
 
 #include <concepts>  // convertible_to
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire::update {
 
 struct direct {

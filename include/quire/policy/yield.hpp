@@ -8,6 +8,8 @@
 
 #include <concepts>  // same_as
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire {
 
 template <class Y>

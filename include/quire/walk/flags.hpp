@@ -2,6 +2,8 @@
 // Walk flags: what a walk calls its visitor for. All of it is known at compile time; a flag that is off costs nothing.
 #pragma once
 
+#include <quire/version.hpp>  // one copy of Quire
+
 namespace quire {
 
 // What a walk does when a visitor says `retry`: the caller must choose.
