@@ -65,7 +65,7 @@ def check_symbols(compile_command, args):
     with tempfile.TemporaryDirectory() as scratch:
         object_file = Path(scratch) / "object.o"
         # Position-independent code would add a symbol of its own, _GLOBAL_OFFSET_TABLE_.
-        command = [*compile_command, "-O2", "-fno-pie", "-c", args.source, "-o", object_file]
+        command = [*compile_command, args.level, "-fno-pie", "-c", args.source, "-o", object_file]
         if subprocess.run(command, cwd=args.root).returncode != 0:
             return 1
         undefined = undefined_symbols(args.compiler, object_file)
@@ -82,6 +82,7 @@ def main():
     parser.add_argument("--package", required=True, help="where the compiler comes from")
     parser.add_argument("--root", type=Path, required=True, help="root of the source tree")
     parser.add_argument("--flag", action="append", default=[], help="for the compiler")
+    parser.add_argument("--include", default="include", help="where the headers are, relative to the root")
     modes = parser.add_subparsers(required=True)
     headers = modes.add_parser("headers")
     headers.add_argument("headers", nargs="+")
@@ -89,13 +90,14 @@ def main():
     symbols = modes.add_parser("symbols")
     symbols.add_argument("source")
     symbols.add_argument("allowed")
+    symbols.add_argument("--level", default="-O2", help="of optimisation")
     symbols.set_defaults(check=check_symbols)
     args = parser.parse_args()
 
     if shutil.which(args.compiler) is None:
         print(f"skipped: no {args.compiler}; Debian package {args.package}")
         return SKIPPED
-    return args.check([args.compiler, *FREESTANDING, *args.flag, "-I", "include"], args)
+    return args.check([args.compiler, *FREESTANDING, *args.flag, "-I", args.include], args)
 
 
 if __name__ == "__main__":

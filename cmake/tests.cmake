@@ -126,7 +126,7 @@ function(quire_add_list_tests)
   add_test(NAME headers.listed COMMAND ${check} ${PROJECT_SOURCE_DIR} "include/**/*.hpp"
                                        ${quire_core_headers} ${quire_hosted_headers})
   add_test(NAME tests.listed COMMAND ${check} ${PROJECT_SOURCE_DIR} "tests/*/*.cpp" ${tests}
-                                     --except tests/codegen tests/freestanding tests/support)
+                                     --except tests/codegen tests/freestanding tests/single_header tests/support)
   set_tests_properties(headers.listed tests.listed PROPERTIES LABELS unit)
 endfunction()
 

@@ -227,6 +227,10 @@ def plain_include(place):
               place.checkout)
 
 
+def single_header(place):
+    must_say(place.run(script("single_header.sh"), place.checkout), SAYS_FIRST)
+
+
 def pkg_config(place):
     if shutil.which("pkg-config") is None:
         raise Skipped("no pkg-config; Debian package pkgconf")
@@ -265,7 +269,7 @@ def header_sets(place):
 
 STEPS = {step.__name__: step for step in (
     install, manifest, no_build_path, find_package, moved_prefix, version, components, add_subdirectory,
-    leaves_no_trace, fetch_content, plain_include, pkg_config, common_package_specification, header_sets)}
+    leaves_no_trace, fetch_content, plain_include, single_header, pkg_config, common_package_specification, header_sets)}
 
 
 def main():
