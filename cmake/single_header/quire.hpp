@@ -296,9 +296,10 @@ struct entry_change {
   // Requires: applies_to(entry).
   [[nodiscard]] constexpr Word made(Word entry) const noexcept { return static_cast<Word>((entry & keep) | set); }
   [[nodiscard]] constexpr Word operator()(Word entry) const noexcept { return applies_to(entry) ? made(entry) : entry; }
-  // Whether every entry that it applies to becomes another one.
-  [[nodiscard]] constexpr bool is_strict() const noexcept {
-    return ((applies_to.value & ~(keep | set)) | (applies_to.mask & ~applies_to.value & set)) != 0;
+  // The bits that it turns over, where they are the same in every entry that it applies to; 0 where they are not.
+  [[nodiscard]] constexpr Word flips() const noexcept {
+    if (((~keep | set) & ~applies_to.mask) != 0) return 0;
+    return static_cast<Word>((applies_to.value & ~(keep | set)) | (applies_to.mask & ~applies_to.value & set));
   }
 };
 
@@ -1677,6 +1678,9 @@ class displaced_words {
   QUIRE_INLINE void written(table_address, std::size_t, std::size_t) const noexcept {}
 
  private:
+  friend Memory;
+  displaced_words() = default;
+
   // The table source handed the address out, aligned for entries; what lies there is an array of Word.
   template <class Word>
   [[nodiscard]] QUIRE_INLINE Word* at(table_address t, std::size_t i) const noexcept {
@@ -1702,6 +1706,7 @@ class direct_memory : public detail::displaced_words<direct_memory> {
 template <std::uint64_t Displacement>
 class direct_memory_at : public detail::displaced_words<direct_memory_at<Displacement>> {
  public:
+  constexpr direct_memory_at() = default;
   [[nodiscard]] static constexpr std::uint64_t displacement() noexcept { return Displacement; }
 };
 using identity_memory = direct_memory_at<0>;
@@ -2747,7 +2752,7 @@ class basic_epoch_section {
   basic_epoch_section(basic_epoch_reclaim<Words>& domain, std::size_t slot) noexcept
       : domain_(domain), mine_(domain.slot(slot)) {}
 
-  void enter() noexcept {
+  QUIRE_INLINE void enter() noexcept {
     QUIRE_AUDIT(mine_.announced == 0);
     const Words& words = domain_.words_;
     // Relaxed: an old epoch holds the next ones back for longer, and the fence orders the rest.
@@ -2756,7 +2761,7 @@ class basic_epoch_section {
     words.fence(order::seq_cst);  // announced before any entry is read
   }
   // Release: what was read inside was read before.
-  void leave() noexcept { domain_.words_.store(mine_.announced, std::uint64_t{0}, order::release); }
+  QUIRE_INLINE void leave() noexcept { domain_.words_.store(mine_.announced, std::uint64_t{0}, order::release); }
   void pause() const noexcept {}
 
   // Requires: nothing leads to the table any more, no translation cache knows it, and the section was left.
@@ -3292,17 +3297,27 @@ class invalidated {
 // What a session knows of the invalidation policy: what it has added, and whether that is complete.
 template <class P>
 class invalidator {
+  using policy_type = std::remove_reference_t<decltype(P::invalidation)>;
+
  public:
-  constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
+  QUIRE_INLINE constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
   invalidator(const invalidator&) = delete;
   invalidator& operator=(const invalidator&) = delete;
 
+  // For a function that is not inlined: a copy where that says all, so that an invalidator which nobody points to need
+  // not be in memory. take_back() before anything else is done with the one it is of.
+  [[nodiscard]] QUIRE_INLINE constexpr decltype(auto) lend() noexcept {
+    if constexpr (invalidation_in_batches<policy_type>) return static_cast<invalidator&>(*this);
+    else return invalidator{to_, owed_};
+  }
+  QUIRE_INLINE constexpr void take_back(const invalidator& lent) noexcept { owed_ = lent.owed_; }
+
   // Whoever calls has told maintenance.before_invalidation() since the change.
-  constexpr void add(const invalidation_request& request) noexcept {
+  QUIRE_INLINE constexpr void add(const invalidation_request& request) noexcept {
     owed_ = true;
     to_.add(request);
   }
-  constexpr invalidated complete() noexcept {
+  QUIRE_INLINE constexpr invalidated complete() noexcept {
     if (owed_) {
       owed_ = false;
       to_.complete();
@@ -3311,7 +3326,9 @@ class invalidator {
   }
 
  private:
-  typename session_part<std::remove_reference_t<decltype(P::invalidation)>>::type to_;
+  QUIRE_INLINE constexpr invalidator(policy_type& to, bool owed) noexcept : to_{to}, owed_(owed) {}
+
+  typename session_part<policy_type>::type to_;
   bool owed_ = false;
 };
 
@@ -3407,6 +3424,21 @@ template <pte_format Format>
     constexpr int root = Format::shape.root_level;
     return address.value >> Format::shape.shift(root) < Format::shape.entries(root);
   }
+}
+
+// Whether a page that a table can translate begins there.
+template <pte_format Format>
+[[nodiscard]] QUIRE_INLINE constexpr bool is_page(input_address address) noexcept {
+  constexpr std::uint64_t inside = Format::shape.page_bytes() - 1;
+  if constexpr (Format::facts.sign_extended || Format::shape.input_bits() >= 64)
+    return (address.value & inside) == 0 && is_translatable<Format>(address);
+  else return (address.value & (inside | ~std::uint64_t{0} << Format::shape.input_bits())) == 0;
+}
+
+// Whether one entry of the level decides about all of the range. Requires: a sound range.
+template <pte_format Format, int Level>
+[[nodiscard]] QUIRE_INLINE constexpr bool is_within_leaf(input_range range) noexcept {
+  return (range.first().value ^ range.last().value) >> Format::shape.shift(Level) == 0;
 }
 
 namespace detail {
@@ -3644,6 +3676,29 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
   for (std::size_t i = 0; i < n; ++i) words[i] = static_cast<Word>(first + i * step);
 }
 
+// The first of several words that is not 0, or their end.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr const Word* find_nonzero(const Word* words, const Word* end) noexcept {
+  if (!std::is_constant_evaluated()) {
+    const auto skip = [&]<std::size_t Vectors>(std::integral_constant<std::size_t, Vectors>) {
+      constexpr std::size_t block = Vectors * lanes<Word>;
+      for (auto blocks = static_cast<std::size_t>(end - words) / block; blocks != 0; --blocks, words += block) {
+        const vector_of<Word>* const at = reinterpret_cast<const vector_of<Word>*>(words);
+        vector_of<Word> any{};
+        for (std::size_t v = 0; v < Vectors; ++v) any |= at[v];
+        Word bits = 0;
+        for (std::size_t lane = 0; lane < lanes<Word>; ++lane) bits = static_cast<Word>(bits | any[lane]);
+        if (bits != 0) break;
+      }
+    };
+    skip(std::integral_constant<std::size_t, 16>{});
+    skip(std::integral_constant<std::size_t, 4>{});
+    skip(std::integral_constant<std::size_t, 1>{});
+  }
+  while (words != end && *words == 0) ++words;
+  return words;
+}
+
 // The bits that every one, and that any one, of several words has: all that need be known of words that are alike.
 template <class Word>
 struct gathered_bits {
@@ -3755,6 +3810,39 @@ QUIRE_INLINE constexpr void flip(Word* words, std::size_t n, Word bits) noexcept
   for (; i < n; ++i) words[i] = static_cast<Word>(words[i] ^ bits);
 }
 
+// The bits that any lane has: one half and the other, `Step` lanes apart, and so on.
+template <class Word, std::size_t Step, std::size_t... Lane>
+[[nodiscard]] QUIRE_INLINE Word any_lane(const vector_of<Word>& v, std::index_sequence<Lane...> all) noexcept {
+  if constexpr (Step == 0) return v[0];
+  else return any_lane<Word, Step / 2>(v | __builtin_shufflevector(v, v, ((Lane + Step) % sizeof...(Lane))...), all);
+}
+
+// words[i] ^= bits if every word reads `value` in the bits of `mask`; gives whether. For whole blocks of four vectors:
+// of other numbers of words it says no. Requires: `value` has no bit that `mask` lacks.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr bool flip_alike(Word* words, std::size_t n, Word mask, Word value,
+                                                     Word bits) noexcept {
+  constexpr std::size_t l = lanes<Word>;
+  if (std::is_constant_evaluated() || n % (4 * l) != 0) return false;
+  vector_of<Word>* const first = reinterpret_cast<vector_of<Word>*>(words);
+  vector_of<Word>* const last = first + n / l;
+  vector_of<Word> unlike{};
+  for (const vector_of<Word>* at = first; at != last; at += 4) {
+    unlike |= at[0] ^ value;
+    unlike |= at[1] ^ value;
+    unlike |= at[2] ^ value;
+    unlike |= at[3] ^ value;
+  }
+  if ((any_lane<Word, l / 2>(unlike, std::make_index_sequence<l>{}) & mask) != 0) return false;
+  for (vector_of<Word>* at = first; at != last; at += 4) {
+    at[0] ^= bits;
+    at[1] ^= bits;
+    at[2] ^= bits;
+    at[3] ^= bits;
+  }
+  return true;
+}
+
 template <class Word>
 QUIRE_INLINE constexpr void apply(Word* words, std::size_t n, const entry_change<Word>& change) noexcept {
   const Word mask = change.applies_to.mask, value = change.applies_to.value, keep = change.keep, set = change.set;
@@ -3816,91 +3904,148 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   }
 }
 
-// A change as a loop over entries needs it, in words that stores to entries cannot change. `plain` is the test of the
-// entries that a plain store changes; where the change is never made in vain this one test tells it all, and `tested`
-// says so.
+// The same word, but one that the compiler takes for unknown: it stays in a register, and and-not takes it from there.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr Word in_register(Word word) noexcept {
+  if (!std::is_constant_evaluated()) asm("" : "+r"(word));
+  return word;
+}
+
+// A change as a loop over entries needs it, in words that stores to entries cannot change. Where `tested`, the change
+// is never made in vain and its test tells all the bits that it touches: what is to be made of an entry that a plain
+// store may change is then the entry with `flipped` turned over, and those entries are the ones that lack, of the bits
+// of `mask`, those of `zeros` and no other.
 template <pte_format Format>
 struct loop_change {
   using word = typename Format::word;
-  entry_test<word> applies_to;
-  word keep;
-  word set;
-  entry_test<word> plain;
+  entry_change<word> change;
+  word mask;
+  word zeros;
+  word flipped;
   bool tested;
 
   QUIRE_INLINE constexpr explicit loop_change(const entry_change<word>& c) noexcept
-      : applies_to{c.applies_to.mask, c.applies_to.value},
-        keep(c.keep),
-        set(c.set),
-        plain{static_cast<word>(c.applies_to.mask | Format::quiet_bits),
-              static_cast<word>(c.applies_to.value | Format::quiet_bits)},
-        tested(c.is_strict() &&
-               (c.applies_to.mask & static_cast<word>(~c.applies_to.value) & Format::quiet_bits) == 0) {}
+      : change{{c.applies_to.mask, c.applies_to.value}, c.keep, c.set},
+        mask(in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
+        zeros(static_cast<word>(c.applies_to.mask & ~c.applies_to.value)),
+        flipped(static_cast<word>(((c.applies_to.value | Format::quiet_bits) & ~(c.keep | c.set)) | (zeros & c.set))),
+        tested(flipped != 0 && (c.applies_to.value & ~c.applies_to.mask) == 0 && (zeros & Format::quiet_bits) == 0 &&
+               ((~c.keep | c.set) & ~(c.applies_to.mask | Format::quiet_bits)) == 0) {}
 
-  [[nodiscard]] QUIRE_INLINE constexpr word made(word entry) const noexcept {
-    return static_cast<word>((entry & keep) | set);
+  [[nodiscard]] QUIRE_INLINE constexpr bool is_plain(word entry) const noexcept {
+    return (static_cast<word>(~entry) & mask) == zeros;
   }
-  [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept {
-    return applies_to(entry) && made(entry) != entry;
-  }
+  [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept { return change(entry) != entry; }
 };
 
-// Changes an entry that the hardware may write; gives whether it changed.
-template <pte_format Format, class Memory>
-QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, std::size_t i,
-                                           typename Format::word before,
-                                           const entry_change<typename Format::word>& change) noexcept {
-  const auto was = change_entry<Format>(memory, table, i, before, change);
-  return change(was) != was;
-}
+// A change that is known where the code is made, wherever one is asked for.
+template <const auto& Change>
+struct constant_change {
+  constexpr operator decltype(Change)() const noexcept { return Change; }
+};
 
-// Applies a change to an entry not read yet; calls kept() if it does not change. `in_loop` is `memory`, or a copy that
-// nobody else sees; `wanted` is `change`.
-template <pte_format Format, class Memory, class InLoop, class Kept>
-QUIRE_INLINE constexpr void change_loaded(Memory& memory, InLoop& in_loop, table_address table, std::size_t i,
-                                          const entry_change<typename Format::word>& change,
-                                          const loop_change<Format>& wanted, bool tested, const Kept& kept) noexcept {
+// What a plain store may do for an entry: it did it, nothing was to be done, or the hardware may be writing there.
+enum class plain_change : unsigned char { made, needless, contended };
+
+// Applies a change to an entry not read yet, if a plain store will do.
+template <pte_format Format, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr plain_change change_plainly(Memory& memory, table_address table, std::size_t i,
+                                                                 const loop_change<Format>& wanted,
+                                                                 bool tested) noexcept {
   using word = typename Format::word;
-  const word before = in_loop.template load<word>(table, i, order::relaxed);
-  const bool plain = tested ? wanted.plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before);
-  if (plain) [[likely]] {
-    in_loop.template store<word>(table, i, wanted.made(before), order::relaxed);
-    return;
+  const word before = memory.template load<word>(table, i, order::relaxed);
+  if (tested ? wanted.is_plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before)) [[likely]] {
+    const word after = tested ? static_cast<word>(before ^ wanted.flipped) : wanted.change.made(before);
+    memory.template store<word>(table, i, after, order::relaxed);
+    return plain_change::made;
   }
-  if (hardware_may_write<Format>(before) && wanted.changes(before) &&
-      change_contended<Format>(memory, table, i, before, change))
-    return;
-  kept();
+  return hardware_may_write<Format>(before) && wanted.changes(before) ? plain_change::contended
+                                                                      : plain_change::needless;
 }
 
 // Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed.
-// Owned words where the memory has the run capability and no word that would change can be written by the hardware.
+// Where the hardware may write some of them. Apart from the loops that need it rarely, which then call nobody.
 template <pte_format Format, class Memory>
-[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first,
-                                                std::size_t last,
-                                                const entry_change<typename Format::word>& change) noexcept {
+QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, std::size_t first, std::size_t last,
+                                           const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
-  if constexpr (run_memory<Memory, word>) {
-    const std::size_t n = last - first + 1;
-    word* words = memory.template own<word>(table, first, n);
-    const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
-    if (seen.changed != 0 && seen.busy == 0) {
-      if (seen.all) kernel::flip<word>(words, n, seen.changed);
-      else kernel::apply<word>(words, n, change);
-    }
-    memory.template written<word>(table, first, n);
-    if (seen.changed == 0) return false;
-    if (seen.busy == 0) return true;
+  bool any = false;
+  for (std::size_t i = first; i <= last; ++i) {
+    const word seen = memory.template load<word>(table, i, order::relaxed);
+    const word before = change_entry<Format>(memory, table, i, seen, change);
+    any = any || change(before) != before;
   }
+  return any;
+}
+
+// Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed. By
+// stores, and by an exchange where the hardware may write.
+template <pte_format Format, class Memory>
+[[gnu::noinline]] constexpr bool change_words(Memory& memory, table_address table, std::size_t first, std::size_t last,
+                                              const entry_change<typename Format::word>& change) noexcept {
   const loop_change<Format> wanted{change};
   memory_in_loop<Memory> in_loop = memory;
+  bool contended = false;
   const auto each = [&](bool tested) {
     std::size_t kept = 0;
-    for (std::size_t i = first; i <= last; ++i)
-      change_loaded<Format>(memory, in_loop, table, i, change, wanted, tested, [&] { ++kept; });
+    for (std::size_t i = first; i <= last; ++i) {
+      const plain_change done = change_plainly<Format>(in_loop, table, i, wanted, tested);
+      if (done == plain_change::made) [[likely]]
+        continue;
+      contended = contended || done == plain_change::contended;
+      ++kept;
+    }
     return kept <= last - first;
   };
-  return wanted.tested ? each(true) : each(false);
+  const bool any = wanted.tested ? each(true) : each(false);
+  return contended ? change_contended<Format>(memory, table, first, last, change) || any : any;
+}
+// The same to owned words.
+template <pte_format Format, class Memory>
+[[gnu::noinline]] constexpr bool change_owned(Memory& memory, table_address table, std::size_t first, std::size_t n,
+                                              const entry_change<typename Format::word>& change) noexcept {
+  using word = typename Format::word;
+  word* words = memory.template own<word>(table, first, n);
+  const auto seen = kernel::scan<word>(words, n, change, Format::quiet_bits);
+  if (seen.changed != 0 && seen.busy == 0) {
+    if (seen.all) kernel::flip<word>(words, n, seen.changed);
+    else kernel::apply<word>(words, n, change);
+  }
+  memory.template written<word>(table, first, n);
+  if (seen.changed == 0 || seen.busy == 0) return seen.changed != 0;
+  return change_words<Format>(memory, table, first, first + n - 1, change);
+}
+// The same: to owned words where the memory has the run capability and no word that would change can be written by the
+// hardware. Most tables are alike, and then the same bits are flipped in all of their entries.
+template <pte_format Format, class Memory, class Change>
+[[gnu::noinline]] constexpr bool change_entries(Memory& memory, table_address table, std::size_t first,
+                                                std::size_t last, const Change& how) noexcept {
+  using word = typename Format::word;
+  const entry_change<word>& change = how;
+  if constexpr (run_memory<Memory, word>) {
+    const std::size_t n = last - first + 1;
+    const loop_change<Format> wanted{change};
+    if (wanted.tested) {
+      word* words = memory.template own<word>(table, first, n);
+      const bool done = kernel::flip_alike<word>(words, n, wanted.mask, wanted.mask ^ wanted.zeros, wanted.flipped);
+      memory.template written<word>(table, first, n);
+      if (done) [[likely]]
+        return true;
+    }
+    return change_owned<Format>(memory, table, first, n, change);
+  } else return change_words<Format>(memory, table, first, last, change);
+}
+
+// The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
+using words_of_a_round = std::make_index_sequence<8>;
+
+// Calls function(i) for `first` and the n - 1 indices that follow.
+template <class Function>
+QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
+  [&]<std::size_t... K>(std::index_sequence<K...>) {
+    for (; n >= sizeof...(K); n -= sizeof...(K), first += sizeof...(K)) (..., function(first + K));
+  }(words_of_a_round{});
+  for (; n != 0; --n, ++first) function(first);
 }
 
 // What the entries [first, last] of one table have in common.
@@ -3916,23 +4061,52 @@ template <pte_format Format, class Memory>
     return bits;
   } else {
     memory_in_loop<Memory> memory = of;
-    kernel::gathered_bits<word> bits;
-    for (std::size_t i = first; i <= last; ++i) bits.add(memory.template load<word>(table, i, order::relaxed));
-    return bits;
+    word every = static_cast<word>(~word{0}), any = 0;
+    each_index(first, last - first + 1, [&](std::size_t i) {
+      const word entry = memory.template load<word>(table, i, order::relaxed);
+      every = static_cast<word>(every & entry);
+      any = static_cast<word>(any | entry);
+    });
+    return {every, any};
   }
 }
 
-// Fills a table (or part of one) that nobody can reach.
+// The first of the entries [first, last] of one table that is not absent, or last + 1.
 template <pte_format Format, class Memory>
-constexpr void fill_entries(Memory& memory, table_address table, std::size_t first, std::size_t n,
+[[nodiscard]] constexpr std::size_t find_present(Memory& of, table_address table, std::size_t first,
+                                                 std::size_t last) noexcept {
+  using word = typename Format::word;
+  if constexpr (run_memory<Memory, word>) {
+    const std::size_t n = last - first + 1;
+    const word* const words = of.template own<word>(table, first, n);
+    const word* const found = kernel::find_nonzero<word>(words, words + n);
+    of.template written<word>(table, first, n);
+    return first + static_cast<std::size_t>(found - words);
+  } else {
+    memory_in_loop<Memory> memory = of;
+    const auto load = [&](std::size_t i) { return memory.template load<word>(table, i, order::relaxed); };
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      while (last - first >= sizeof...(K) && (... | load(first + K)) == 0) first += sizeof...(K);
+    }(words_of_a_round{});
+    while (first <= last && load(first) == 0) ++first;
+    return first;
+  }
+}
+
+// Fills a table (or part of one) that nobody can reach, or entries that are absent.
+template <pte_format Format, class Memory>
+constexpr void fill_entries(Memory& in, table_address table, std::size_t first, std::size_t n,
                             typename Format::word entry, typename Format::word step) noexcept {
   using word = typename Format::word;
   if constexpr (run_memory<Memory, word>) {
-    kernel::fill<word>(memory.template own<word>(table, first, n), n, entry, step);
-    memory.template written<word>(table, first, n);
+    kernel::fill<word>(in.template own<word>(table, first, n), n, entry, step);
+    in.template written<word>(table, first, n);
   } else {
-    for (std::size_t i = 0; i < n; ++i)
-      memory.template store<word>(table, first + i, static_cast<word>(entry + i * step), order::relaxed);
+    memory_in_loop<Memory> memory = in;
+    each_index(first, n, [&](std::size_t i) {
+      memory.template store<word>(table, i, entry, order::relaxed);
+      entry = static_cast<word>(entry + step);
+    });
   }
 }
 
@@ -4012,36 +4186,37 @@ struct found_run {
 };
 
 namespace detail {
-template <pte_format Format, int Level, int Floor, order Order, class Memory>
-[[nodiscard]] QUIRE_INLINE constexpr bool descend_to_table(Memory& memory, table_address& table,
-                                                           std::uint64_t offset) noexcept {
-  if constexpr (Level == Floor) return true;
-  else {
-    const auto entry = memory.template load<typename Format::word>(table, Format::shape.index(offset, Level), Order);
-    if (Format::kind_of(entry, Level) != entry_kind::table) [[unlikely]]
-      return false;
-    table = Format::table_of(entry, Level);
-    return descend_to_table<Format, Level - 1, Floor, Order>(memory, table, offset);
+template <class Run, int Level, order Order, class Memory>
+[[nodiscard]] QUIRE_INLINE constexpr found_run<Run> descend_to_table(Memory& memory, table_address table,
+                                                                     std::uint64_t first, std::uint64_t last) noexcept {
+  using format = typename Run::format;
+  if constexpr (Level == Run::level) {
+    return {true,
+            {table, first & ~format::shape.table_last_offset(Level), format::shape.index(first, Level),
+             format::shape.index(last, Level)}};
+  } else {
+    const auto entry = memory.template load<typename format::word>(table, format::shape.index(first, Level), Order);
+    if (format::kind_of(entry, Level) != entry_kind::table) [[unlikely]]
+      return {};
+    return descend_to_table<Run, Level - 1, Order>(memory, format::table_of(entry, Level), first, last);
   }
 }
 }  // namespace detail
 
-// The entries of `Floor` that a range is, where one table has them all: most ranges are a few pages. For a walk whose
-// visitor gets no call above that level for the tables on the way; where nothing is found, that walk is to be done.
-// Requires: as walk().
+// The entries of `Floor` that [first, last] is, where one table has them all: most ranges are a few pages. For a walk
+// whose visitor gets no call above that level for the tables on the way; where nothing is found, that walk is to be
+// done. Requires: `first` inside the geometry; addresses of pages, from the first byte to the last.
 template <pte_format Format, int Floor, bool PassesTables, order Order = order::relaxed, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr found_run<entry_run<Format, Floor, PassesTables>> descend_to_run(
-    Memory& memory, table_address root, input_range range) noexcept {
-  const std::uint64_t first = range.first().value, last = range.last().value;
-  if constexpr (Floor < Format::shape.root_level) {
-    if ((first ^ last) >> Format::shape.shift(Floor + 1) != 0) [[unlikely]]
+    Memory& memory, table_address root, input_address from, input_address to) noexcept {
+  const std::uint64_t first = from.value, last = to.value;
+  constexpr int above = Format::shape.shift(Floor) + Format::shape.index_bits[Floor];
+  if constexpr (above < 64) {
+    if ((first ^ last) >> above != 0) [[unlikely]]
       return {};
   }
-  if (!detail::descend_to_table<Format, Format::shape.root_level, Floor, Order>(memory, root, first)) [[unlikely]]
-    return {};
-  return {true,
-          {root, first & ~Format::shape.table_last_offset(Floor), Format::shape.index(first, Floor),
-           Format::shape.index(last, Floor)}};
+  return detail::descend_to_table<entry_run<Format, Floor, PassesTables>, Format::shape.root_level, Order>(memory, root,
+                                                                                                           first, last);
 }
 
 }  // namespace quire
@@ -4205,8 +4380,7 @@ struct read_by_the_visitor {
   }
 };
 
-// `Receiver`: mapped(foreign_mapping) and found(foreign_finding), which give whether to go on, and
-// unmapped(entry, level, address).
+// `Receiver`: foreign_walk() in foreign.hpp says what it has.
 template <pte_format Format, class Memory, class Receiver>
 class foreign_visitor {
   using word = typename Format::word;
@@ -4306,7 +4480,11 @@ class foreign_visitor {
     bool& in_hole = way_[Run::level].in_hole;
     if (!loaded && !in_hole) static_cast<void>(tell(foreign_defect::unreadable, run, i, 0));
     in_hole = !loaded;
-    if (loaded) entry = *loaded;
+    if (loaded) {
+      entry = *loaded;
+      if constexpr (requires { receiver_.seen(run.table, i, entry, Run::level, run.address(i)); })
+        receiver_.seen(run.table, i, entry, Run::level, run.address(i));
+    }
     return loaded && !over_;
   }
 
@@ -4337,6 +4515,8 @@ class foreign_visitor {
         }
       }
       way_[level - 1] = {table_address{child}, way_[level].rights & rights_below<Format>(entry, level)};
+      if constexpr (requires { receiver_.entered(entry, level, run.address(i)); })
+        receiver_.entered(entry, level, run.address(i));
     }
     return true;
   }
@@ -4427,17 +4607,6 @@ namespace quire {
 
 namespace detail {
 
-template <pte_format Format, class Memory, class Receiver>
-constexpr result<foreign_summary> foreign_walk(Memory& memory, table_address root, input_range range,
-                                               const foreign_bounds& bounds, Receiver& receiver) {
-  foreign_visitor<Format, Memory, Receiver> visitor{memory, root, bounds, receiver};
-  read_by_the_visitor none;
-  constexpr walk_flags flags = walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry;
-  const error ended = walk<flags, Format>(none, root, range, visitor);
-  if (ended.code != errc::none && visitor.summary().complete) return ended;
-  return visitor.summary();
-}
-
 // Calls a function of the user, who may give whether to go on.
 template <class Function, class T>
 constexpr bool goes_on(Function& function, const T& with) {
@@ -4478,6 +4647,25 @@ struct foreign_answer {
 
 }  // namespace detail
 
+// For who wants to see more than mappings: what a walk comes to is told to the receiver, in the order of the table.
+//   mapped(foreign_mapping), found(foreign_finding)   give whether to go on; no ends the walk with errc::stopped
+//   unmapped(entry, level, address)                   an absent entry, a marker or a locked one
+//   seen(table, index, entry, level, address)         if it has that: each entry, when it is read
+//   entered(entry, level, address)                    if it has that: a table entry whose table is walked next
+// Errors: those of check_range; stopped.
+template <pte_format Format, class Memory, class Receiver>
+constexpr result<foreign_summary> foreign_walk(Memory&& memory, table_address root, input_range range,
+                                               Receiver&& receiver, const foreign_bounds& bounds = {}) {
+  if (const error bad = check_range<Format>(range); bad.code != errc::none) return bad;
+  detail::foreign_visitor<Format, std::remove_reference_t<Memory>, std::remove_reference_t<Receiver>> visitor{
+      memory, root, bounds, receiver};
+  detail::read_by_the_visitor none;
+  constexpr walk_flags flags = walk_flag::leaf | walk_flag::table_post | walk_flag::stop_on_retry;
+  const error ended = walk<flags, Format>(none, root, range, visitor);
+  if (ended.code != errc::none && visitor.summary().complete) return ended;
+  return visitor.summary();
+}
+
 // Calls on_mapping(foreign_mapping) for every leaf that overlaps the range, in ascending order, and
 // on_finding(foreign_finding) for what is wrong; either may give false, which ends the walk with errc::stopped. A walk
 // that runs out of budget is a success that is not complete; one whose budget is less than a root-to-page path with the
@@ -4486,10 +4674,9 @@ template <pte_format Format, class Memory, class OnMapping, class OnFinding>
 constexpr result<foreign_summary> foreign_for_each_mapping(Memory&& memory, table_address root, input_range range,
                                                            OnMapping&& on_mapping, OnFinding&& on_finding,
                                                            const foreign_bounds& bounds = {}) {
-  if (const error bad = check_range<Format>(range); bad.code != errc::none) return bad;
   detail::each_foreign_mapping<Format, std::remove_reference_t<OnMapping>, std::remove_reference_t<OnFinding>> receiver{
       on_mapping, on_finding};
-  return detail::foreign_walk<Format>(memory, root, range, bounds, receiver);
+  return foreign_walk<Format>(memory, root, range, receiver, bounds);
 }
 
 // The leaf that translates `address`. A budget below a path and a group counts as a finding. Errors: beyond_input;
@@ -4502,7 +4689,7 @@ constexpr result<foreign_mapping> foreign_lookup(Memory&& memory, table_address 
   detail::foreign_answer<Format, std::remove_reference_t<OnFinding>> receiver{
       on_finding, error{errc::not_mapped, -1, address.value}};
   // The receiver stops the walk where it has the answer; what else could end it was asked above.
-  static_cast<void>(detail::foreign_walk<Format>(memory, root, page_of<Format>(address), bounds, receiver));
+  static_cast<void>(foreign_walk<Format>(memory, root, page_of<Format>(address), receiver, bounds));
   return receiver.answer;
 }
 template <pte_format Format, class Memory>
@@ -4737,9 +4924,15 @@ struct mapping_plan {
   [[nodiscard]] constexpr bool covers(input_address first, input_address last) const noexcept {
     return range.first() <= first && last <= range.last();
   }
+  // Requires: encodable, as check_mapping() found.
+  [[nodiscard]] constexpr typename Format::word leaf_at(input_address address, int level, int group) const noexcept {
+    return *Format::leaf(output_at(address), wanted, level, group);
+  }
 };
 
-// Check pass: does anything stand in the way, and how many tables does the rest take?
+// Check pass: does anything stand in the way, and how many tables does the rest take? And what is there of pages: is
+// any absent, and is each of the others, word for word, what would be written there, with nothing left for the hardware
+// to write? Then who owns runs of entries may write over all of them.
 template <class Operation>
 class check_map {
   using format = typename Operation::format;
@@ -4749,10 +4942,18 @@ class check_map {
   constexpr check_map(Operation& op, const mapping_plan<format>& plan) noexcept : op_(op), plan_(plan) {}
 
   std::size_t tables = 0;
+  bool any_page_absent = false;
+  bool pages_alike = true;
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     for (std::size_t i = run.first; i <= run.last; ++i) {
+      if constexpr (Run::level == 0) {  // an absent page takes no table
+        const std::size_t present = find_present<format>(op_.policies.memory, run.table, i, run.last);
+        any_page_absent = any_page_absent || present != i;
+        i = present;
+        if (i > run.last) break;
+      }
       const word entry = op_.policies.memory.template load<word>(run.table, i, order::relaxed);
       switch (format::kind_of(entry, Run::level)) {
         case entry_kind::absent: count(run, i); break;
@@ -4782,7 +4983,11 @@ class check_map {
   // An existing leaf is no obstacle when it translates the same way for the same accesses, and rights can be added to
   // the whole of it.
   template <class Run>
-  constexpr errc fits(const Run& run, std::size_t i, word entry) const noexcept {
+  constexpr errc fits(const Run& run, std::size_t i, word entry) noexcept {
+    if constexpr (Run::level == 0) {
+      if (entry == plan_.leaf_at(run.address(i), 0, 0) && !hardware_may_write<format>(entry)) return errc::none;
+      pages_alike = false;
+    }
     const entry_span span = group_span<format>(entry, Run::level, i);
     const input_address first = run.address(span.first), last = run.address(span.last + 1) - 1;
     const attributes have = format::attributes_of(entry, Run::level);
@@ -4804,11 +5009,18 @@ class commit_map {
   using word = typename format::word;
 
  public:
-  constexpr commit_map(Operation& op, Source& source, const mapping_plan<format>& plan) noexcept
-      : op_(op), source_(source), plan_(plan) {}
+  constexpr commit_map(Operation& op, Source& source, const mapping_plan<format>& plan, bool write_over) noexcept
+      : op_(op), source_(source), plan_(plan), write_over_(write_over) {}
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
+    if constexpr (Run::level == 0 && run_memory<typename Operation::memory_type, word> && !has_groups<format>) {
+      if (write_over_) {
+        op_.installed();
+        publish(run, run.last);
+        return run_stop<word>::done();
+      }
+    }
     auto& memory = op_.policies.memory;
     for (std::size_t i = run.first; i <= run.last;) {
       const word entry = memory.template load<word>(run.table, i, order::relaxed);
@@ -4839,23 +5051,23 @@ class commit_map {
   }
 
  protected:
-  [[nodiscard]] constexpr word leaf_at(input_address address, int level, int group) const noexcept {
-    return *format::leaf(plan_.output_at(address), plan_.wanted, level, group);  // encodable: map() tried
+  // Of entries of which the range covers one, the last that it covers.
+  template <class Run>
+  [[nodiscard]] constexpr std::size_t last_covered(const Run& run) const noexcept {
+    return plan_.covers(run.address(run.last), run.address(run.last + 1) - 1) ? run.last : run.last - 1;
   }
-
   // Leaves over the absent entries from i on; gives the last entry written.
   template <class Run>
   constexpr std::size_t install(const Run& run, std::size_t i) noexcept {
-    auto& memory = op_.policies.memory;
-    std::size_t end = i;
-    while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1) &&
-           format::kind_of(memory.template load<word>(run.table, end + 1, order::relaxed), Run::level) ==
-               entry_kind::absent)
-      ++end;
-    atomic::fence(
-        order::release);  // what is mapped is complete before the leaves, which are stored relaxed, can be followed
-    write<Run::level>(run.table, i, end, run.base);
+    const std::size_t end = find_present<format>(op_.policies.memory, run.table, i, last_covered(run)) - 1;
+    publish(run.from(i), end);
     return end;
+  }
+  template <class Run>
+  constexpr void publish(const Run& run, std::size_t last) noexcept {
+    // What is mapped is complete before the leaves, which are stored relaxed, can be followed.
+    atomic::fence(order::release);
+    write<Run::level>(run.table, run.first, last, run.base);
   }
   template <int Level>
   constexpr void write(table_address table, std::size_t first, std::size_t last, std::uint64_t base) noexcept {
@@ -4867,7 +5079,7 @@ class commit_map {
                                                       : last - i + 1;
       const std::size_t n = linear(Level, input_address{base + (std::uint64_t{i} << shift)}, wanted);
       fill_entries<format>(op_.policies.memory, table, i, n,
-                           leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
+                           plan_.leaf_at(input_address{base + (std::uint64_t{i} << shift)}, Level, group),
                            format::step(Level, group));
       i += n;
     }
@@ -4918,6 +5130,7 @@ class commit_map {
   Operation& op_;
   Source& source_;
   const mapping_plan<format>& plan_;
+  bool write_over_;
 };
 
 }  // namespace detail
@@ -4947,8 +5160,9 @@ template <pte_format Format>
 // Errors, all before anything is changed: those of check_mapping; already_mapped, marked, busy (at the first entry in
 // the way); no_memory.
 template <pte_format Format, class P, class Source>
-constexpr result<void> map_range(operation<Format, P>& op, Source& source, input_range range, output_address output,
-                                 const attributes& wanted, const map_options& options) noexcept {
+[[gnu::noinline]] constexpr result<void> map_range(operation<Format, P>& op, Source& source, input_range range,
+                                                   output_address output, const attributes& wanted,
+                                                   const map_options& options) noexcept {
   if (const auto legal = check_mapping<Format>(range, output, wanted, options); !legal) return legal;
   const detail::mapping_plan<Format> plan{
       range, output, wanted, {range.first().value ^ output.value, options.largest_level, options.groups}};
@@ -4959,7 +5173,7 @@ constexpr result<void> map_range(operation<Format, P>& op, Source& source, input
   if (!source.reserve(check.tables)) return error{errc::no_memory, -1, range.first().value};
   if (wanted.allowed.contains(executable))
     op.policies.maintenance.code_visible(output, range.last() - range.first() + 1);
-  detail::commit_map<operation<Format, P>, Source> commit{op, source, plan};
+  detail::commit_map<operation<Format, P>, Source> commit{op, source, plan, check.any_page_absent && check.pages_alike};
   static_cast<void>(walk<flags, Format>(op.policies.memory, op.root, range, commit));
   return {};
 }
@@ -5077,14 +5291,15 @@ inline constexpr bool reports_nothing = std::is_same_v<Report, const nothing_rep
 
 // Applies `change` to entries of a run, whole groups and no tables; gives whether any changed. What the change makes
 // clean is reported from the value that the exchange returned, so nothing that the hardware added meanwhile is lost.
-template <class Memory, class Run, class Report>
-constexpr bool change_reporting(Memory& memory, const Run& run, std::size_t first, std::size_t last,
-                                const entry_change<typename Run::format::word>& change, Report& report) noexcept {
+template <class Memory, class Run, class Change, class Report>
+constexpr bool change_reporting(Memory& memory, const Run& run, std::size_t first, std::size_t last, const Change& how,
+                                Report& report) noexcept {
   using format = typename Run::format;
   using word = typename format::word;
   if constexpr (reports_nothing<format, Report>) {
-    return change_entries<format>(memory, run.table, first, last, change);
+    return change_entries<format>(memory, run.table, first, last, how);
   } else {
+    const entry_change<word>& change = how;
     bool any = false;
     for (std::size_t i = first; i <= last; ++i) {
       word seen = memory.template load<word>(run.table, i, order::relaxed);
@@ -5143,6 +5358,7 @@ struct masked_entries {
   std::size_t origin;
   std::uint64_t bits;
 
+  [[nodiscard]] constexpr std::uint64_t lowest() const noexcept { return bits & (~bits + 1); }
   [[nodiscard]] constexpr std::size_t first() const noexcept {
     return origin + static_cast<unsigned>(__builtin_ctzll(bits));
   }
@@ -5152,31 +5368,20 @@ struct masked_entries {
 };
 
 // Which pages of a range are meant: all of them, or those of a mask (bit b: the page at base + b pages). any(first,
-// last): whether any page of a leaf is. all(run): whether every page of a run is. of(run): the entries of a run of
-// pages that are, one after the other. in(run): the same at once. window(): a range with range() in it that is had for
-// less; of_window(run): the entries of the run that is this range.
+// last): whether any page of a leaf is. in(run): the entries of a run of pages that are. first(), last(): a window with
+// range() in it that is had for less; is_sound<Format>(): whether nothing is wrong with range() if one table has the
+// window; of_window(run): the entries of the run that is the window.
 struct every_page {
   input_range all_of{};
 
   [[nodiscard]] constexpr input_range range() const noexcept { return all_of; }
-  [[nodiscard]] constexpr input_range window() const noexcept { return all_of; }
+  [[nodiscard]] constexpr input_address first() const noexcept { return all_of.first(); }
+  [[nodiscard]] constexpr input_address last() const noexcept { return all_of.last(); }
+  template <pte_format Format>
+  [[nodiscard]] constexpr bool is_sound() const noexcept {
+    return quire::is_sound<Format>(all_of);
+  }
   [[nodiscard]] constexpr bool any(input_address, input_address) const noexcept { return true; }
-  template <class Run>
-  [[nodiscard]] constexpr bool all(const Run&) const noexcept {
-    return true;
-  }
-
-  struct entries {
-    std::size_t i;
-    std::size_t last;
-    [[nodiscard]] constexpr bool more() const noexcept { return i <= last; }
-    [[nodiscard]] constexpr std::size_t index() const noexcept { return i; }
-    constexpr void next() noexcept { ++i; }
-  };
-  template <class Run>
-  [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
-    return {run.first, run.last};
-  }
   template <class Run>
   [[nodiscard]] constexpr entry_span in(const Run& run) const noexcept {
     return {run.first, run.last};
@@ -5192,10 +5397,15 @@ struct masked_pages {
   std::uint64_t mask;
 
   [[nodiscard]] constexpr input_range range() const noexcept { return masked_range<Format>(base, mask); }
-  // From `base` on. Requires: mask != 0.
-  [[nodiscard]] constexpr input_range window() const noexcept {
-    const auto above = static_cast<unsigned>(__builtin_clzll(mask));
-    return input_range::closed(base, base + (std::uint64_t{64 - above} << Format::shape.page_bits) - 1);
+  [[nodiscard]] constexpr input_address first() const noexcept { return base; }
+  // Where tables have room for it, of as many pages as a mask has bits: then it need not be looked for.
+  [[nodiscard]] constexpr input_address last() const noexcept {
+    if constexpr (Format::shape.entries(0) < 64) return range().last();
+    else return base + ((std::uint64_t{64} << Format::shape.page_bits) - 1);
+  }
+  template <pte_format>
+  [[nodiscard]] constexpr bool is_sound() const noexcept {
+    return is_page<Format>(base);
   }
   // The bits of `pages` pages from `at`, which is not below base.
   [[nodiscard]] constexpr std::uint64_t from(input_address at, std::uint64_t pages) const noexcept {
@@ -5208,36 +5418,6 @@ struct masked_pages {
   [[nodiscard]] constexpr bool any(input_address first, input_address last) const noexcept {
     const input_address at = first < base ? base : first;
     return from(at, ((last - at) >> Format::shape.page_bits) + 1) != 0;
-  }
-  template <class Run>
-  [[nodiscard]] constexpr bool all(const Run& run) const noexcept {
-    const std::uint64_t pages = run.last - run.first + 1;
-    return pages <= 64 && from(run.address(run.first), pages) == ~std::uint64_t{0} >> (64 - pages);
-  }
-
-  class entries {
-   public:
-    constexpr entries(std::size_t first, std::uint64_t bits) noexcept : first_(first), bits_(bits) { find(); }
-
-    [[nodiscard]] constexpr bool more() const noexcept { return bits_ != 0; }
-    [[nodiscard]] constexpr std::size_t index() const noexcept { return i_; }
-    constexpr void next() noexcept {
-      bits_ &= bits_ - 1;
-      find();
-    }
-
-   private:
-    constexpr void find() noexcept {
-      if (bits_ != 0) i_ = first_ + static_cast<unsigned>(__builtin_ctzll(bits_));
-    }
-
-    std::size_t first_;
-    std::uint64_t bits_;  // bit 0: entry first_
-    std::size_t i_ = 0;
-  };
-  template <class Run>
-  [[nodiscard]] constexpr entries of(const Run& run) const noexcept {
-    return {run.first, from(run.address(run.first), run.last - run.first + 1)};
   }
   template <class Run>
   [[nodiscard]] constexpr masked_entries in(const Run& run) const noexcept {
@@ -5256,10 +5436,9 @@ struct changed_entries {
 };
 
 // Applies `change` to entries of a run of pages, and to the rest of the groups that they belong to.
-template <class Memory, class Run, class Report>
+template <class Memory, class Run, class Change, class Report>
 QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& run, entry_span pages,
-                                                    const entry_change<typename Run::format::word>& change,
-                                                    Report& report) noexcept {
+                                                    const Change& change, Report& report) noexcept {
   using format = typename Run::format;
   using word = typename format::word;
   if constexpr (has_groups<format>) {
@@ -5271,6 +5450,16 @@ QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& r
   return {pages, change_reporting(memory, run, pages.first, pages.last, change, report)};
 }
 
+// Those entries that did change, of entries that a plain store would not change: the hardware may write there.
+template <pte_format Format, class Memory>
+QUIRE_COLD constexpr std::uint64_t change_contended(Memory& memory, table_address table, masked_entries entries,
+                                                    const entry_change<typename Format::word>& change) noexcept {
+  std::uint64_t changed = 0;
+  for (; entries.bits != 0; entries.bits &= entries.bits - 1)
+    if (change_contended<Format>(memory, table, entries.first(), entries.first(), change)) changed |= entries.lowest();
+  return changed;
+}
+
 // Entry by entry; what changed is announced in one piece. Without groups.
 template <class Memory, class Run, class Report>
 QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& run, masked_entries pages,
@@ -5279,20 +5468,27 @@ QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& 
   using format = typename Run::format;
   const loop_change<format> wanted{change};
   memory_in_loop<Memory> in_loop = memory;
-  std::uint64_t unchanged = 0;
-  for (std::uint64_t left = pages.bits; left != 0; left &= left - 1) {
-    const std::size_t i = masked_entries{pages.origin, left}.first();
-    const auto kept = [&] { unchanged |= left & (~left + 1); };
-    if constexpr (reports_nothing<format, Report>)
-      change_loaded<format>(memory, in_loop, run.table, i, change, wanted, wanted.tested, kept);
-    else if (!change_reporting(memory, run, i, i, change, report)) kept();
+  std::uint64_t kept = 0;
+  for (masked_entries left = pages; left.bits != 0; left.bits &= left.bits - 1) {
+    if constexpr (reports_nothing<format, Report>) {
+      if (change_plainly<format>(in_loop, run.table, left.first(), wanted, wanted.tested) != plain_change::made)
+        kept |= left.lowest();
+    } else if (!change_reporting(memory, run, left.first(), left.first(), change, report)) kept |= left.lowest();
   }
-  pages.bits ^= unchanged;
+  if constexpr (reports_nothing<format, Report> && format::quiet_bits != 0) {
+    if (kept != 0) [[unlikely]]
+      kept ^= change_contended<format>(memory, run.table, masked_entries{pages.origin, kept}, change);
+  }
+  pages.bits ^= kept;
   if (pages.bits == 0) [[unlikely]]
     return {};
   return {{pages.first(), pages.last()}, true};
 }
 
+// Whether all bits that are set are neighbours.
+[[nodiscard]] constexpr bool is_one_stretch(std::uint64_t bits) noexcept {
+  return (bits & (bits + (bits & (~bits + 1)))) == 0;
+}
 // Whether 8 bits in a row are set: then runs are worth their overhead.
 [[nodiscard]] constexpr bool has_stretch(std::uint64_t bits) noexcept {
   bits &= bits >> 1U;
@@ -5319,18 +5515,23 @@ template <class Run, class Memory, class Report>
   }
   return done;
 }
-template <class Memory, class Run, class Report>
+template <class Memory, class Run, class Change, class Report>
 QUIRE_INLINE constexpr changed_entries change_pages(Memory& memory, const Run& run, masked_entries pages,
-                                                    const entry_change<typename Run::format::word>& change,
-                                                    Report& report) noexcept {
+                                                    const Change& change, Report& report) noexcept {
   if constexpr (has_groups<typename Run::format>) {
     if (pages.bits == 0) return {};
   } else if ((pages.bits & (pages.bits >> 1U)) == 0) return change_singly(memory, run, pages, change, report);
-  if ((pages.bits & (pages.bits + (pages.bits & (~pages.bits + 1)))) == 0)  // one stretch
+  if (is_one_stretch(pages.bits))
     return change_pages(memory, run, entry_span{pages.first(), pages.last()}, change, report);
   const entry_span done = change_in_stretches<Run>(memory, run.table, run.base, pages, change, report);
   return {done, !done.empty()};
 }
+
+// Whether a change of pages changed anything, and whether it is known that no leaf there is left to be split.
+struct change_outcome {
+  bool any = false;
+  bool is_split = false;
+};
 
 // Visitor: applies `change` to every leaf that holds one of the pages, a block or group that is only partly among them
 // as a whole.
@@ -5619,77 +5820,74 @@ namespace quire {
 
 namespace detail {
 
-// What descend_then() gives the entry to that decides about the first byte of a mapping.
-template <pte_format Format, class P, class Install>
-struct absent_leaf {
-  using word = typename Format::word;
-
-  P& policies;
-  invalidator<P>& session;
-  input_range range;
-  output_address output;
-  const attributes& wanted;
-  int largest_level;
-  Install install;
-
-  template <int Level>
-  [[nodiscard]] QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i, word entry) const noexcept {
-    if constexpr ((Format::group_sizes(Level) & 1U) == 0) return false;
-    else {
-      constexpr std::uint64_t bytes = Format::shape.leaf_bytes(Level);
-      // No range with a defect is so long.
-      if (range.last() - range.first() != bytes - 1 || !range.first().is_aligned(bytes)) return false;
-      if (entry != 0 || largest_level < Level) return false;
-      const auto leaf = Format::leaf(output, wanted, Level, 0);
-      if (!leaf) return false;
-      if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
-      if (!install(table, i, *leaf)) return false;
-      announce_install<Format>(policies, session, range);
-      return true;
-    }
-  }
-};
-
 // For whoever is alone: what its session took away is forgotten before anything is made there.
 template <pte_format Format, class P>
 struct install_alone {
-  P& policies;
+  using word = typename Format::word;
+  static constexpr bool compares = false;
   invalidator<P>& session;
 
-  QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i,
-                                         typename Format::word leaf) const noexcept {
+  template <class Memory>
+  QUIRE_INLINE constexpr bool operator()(Memory& memory, table_address table, std::size_t i, word leaf) const noexcept {
     static_cast<void>(session.complete());
-    policies.memory.template store<typename Format::word>(table, i, leaf, order::release);
+    memory.template store<word>(table, i, leaf, order::release);
     return true;
   }
 };
-// For a section: the entry may be absent no longer.
-template <pte_format Format, class P>
+// For a section: the exchange finds out whether the entry is absent, for nothing else can.
+template <pte_format Format>
 struct install_beside_others {
-  P& policies;
+  using word = typename Format::word;
+  static constexpr bool compares = true;
 
-  QUIRE_INLINE constexpr bool operator()(table_address table, std::size_t i,
-                                         typename Format::word leaf) const noexcept {
-    typename Format::word absent = 0;
-    return policies.memory.template compare_exchange<typename Format::word>(table, i, absent, leaf, order::acq_rel);
+  template <class Memory>
+  QUIRE_INLINE constexpr bool operator()(Memory& memory, table_address table, std::size_t i, word leaf) const noexcept {
+    word absent = 0;
+    return memory.template compare_exchange<word>(table, i, absent, leaf, order::acq_rel);
   }
 };
 
 }  // namespace detail
 
 // Maps a range that is one leaf, where the entry that decides about it is absent and of that leaf's level: all that
-// most faults need. False, and nothing has happened: there is more to do, or an error, and map_range() or
-// map_concurrently() knows which. install(table, index, leaf) gives whether it wrote the entry, with release order:
-// what is mapped is complete before the leaf can be followed.
-template <pte_format Format, order Order, class P, class Install>
-[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(P& policies, table_address root, invalidator<P>& session,
-                                                          input_range range, output_address output,
-                                                          const attributes& wanted, int largest_level,
-                                                          Install install) noexcept {
-  if (!is_translatable<Format>(range.first())) return false;
-  return descend_then<Format, Order>(
-      policies.memory, root, range.first(),
-      detail::absent_leaf<Format, P, Install>{policies, session, range, output, wanted, largest_level, install});
+// most faults need. False, and nothing is mapped: there is more to do, or an error, and map_range() or
+// map_concurrently() knows which. The size is asked first, so that the level is a constant in what follows.
+// install(memory, table, index, leaf) gives whether it wrote the entry, with release order: what is mapped is complete
+// before the leaf can be followed. One that compares is not spared entries that are not absent.
+template <order Order, int Level = 0, class Table, class P, class Install>
+[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(Table& table, invalidator<P>& session, input_range range,
+                                                          output_address output, const attributes& wanted,
+                                                          int largest_level, Install install) noexcept {
+  using format = typename Table::format;
+  constexpr std::uint64_t bytes = format::shape.leaf_bytes(Level);
+  // No range with a defect is so long.
+  if ((format::group_sizes(Level) & 1U) == 0 || range.last() - range.first() != bytes - 1) {
+    if constexpr (Level < format::shape.root_level)
+      return map_absent_leaf<Order, Level + 1>(table, session, range, output, wanted, largest_level, install);
+    else return false;
+  }
+  const auto root = table.root();
+  if (!root || largest_level < Level) [[unlikely]]
+    return false;
+  if (!is_translatable<format>(range.first()) || !range.first().is_aligned(bytes)) [[unlikely]]
+    return false;
+  auto& policies = table.policies();
+  memory_in_loop<decltype(policies.memory)> memory = policies.memory;
+  const auto here = descend_to_run<format, Level, true, Order>(memory, *root, range.first(), range.first());
+  if (!here.found) [[unlikely]]
+    return false;
+  const table_address at = here.run.table;
+  const std::size_t i = here.run.first;
+  if (!Install::compares && memory.template load<typename format::word>(at, i, Order) != 0) [[unlikely]]
+    return false;
+  const auto leaf = format::leaf(output, wanted, Level, 0);
+  if (!leaf) [[unlikely]]
+    return false;
+  if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
+  if (!install(memory, at, i, *leaf)) [[unlikely]]
+    return false;
+  announce_install<format>(policies, session, range);
+  return true;
 }
 
 }  // namespace quire
@@ -5782,6 +5980,9 @@ class reading_session {
     return walk<(walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry), format>(memory, *root, range,
                                                                                           visitor);
   }
+  // The tables themselves, for whoever reads entry by entry as long as the session lasts (a dump). Errors: no_root.
+  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
+  [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 
  protected:
   constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
@@ -5905,6 +6106,18 @@ constexpr typename Format::word publish_splits(operation<Format, P>& op, table_a
   return last;
 }
 
+// The first entry from `i` to `last` that is no table, or the one after `last`. Alone with what it needs, in registers.
+template <int Level, pte_format Format, order Order = order::relaxed, class Memory>
+[[nodiscard, gnu::noinline]] constexpr std::size_t skip_tables(Memory& of, table_address table, std::size_t i,
+                                                               std::size_t last) noexcept {
+  using word = typename Format::word;
+  memory_in_loop<Memory> memory = of;
+  for (; i <= last; ++i)
+    if (Format::kind_of(memory.template load<word>(table, i, Order), Level) != entry_kind::table) [[unlikely]]
+      return i;
+  return i;
+}
+
 // Visitor: splits every leaf above `target` that overlaps the range, and breaks groups at or above it. A leaf wholly
 // inside the range goes down to `target` in one piece when `source` has the tables for it, else one level at a time; a
 // leaf that reaches out of the range goes one level at a time, along the range only.
@@ -5938,7 +6151,7 @@ class split_leaves {
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) {
         if constexpr (Run::passes_tables) {
-          i = last_table(run, i);
+          i = skip_tables<Run::level, format>(memory, run.table, i + 1, run.last) - 1;
           continue;
         } else {
           if (n != 0) publish();
@@ -5981,17 +6194,6 @@ class split_leaves {
   }
 
  private:
-  // The last of the tables that follow one another from entry `i` on.
-  template <class Run>
-  [[nodiscard]] constexpr std::size_t last_table(const Run& run, std::size_t i) const noexcept {
-    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
-    const std::size_t last = run.last;
-    const table_address table = run.table;
-    while (i < last &&
-           format::kind_of(memory.template load<word>(table, i + 1, order::relaxed), Run::level) == entry_kind::table)
-      ++i;
-    return i;
-  }
   template <class Run>
   constexpr run_stop<word> out_of_memory(const Run& run, std::size_t i) noexcept {
     result_.out_of_memory = true;
@@ -6019,29 +6221,6 @@ constexpr split_result split_range(Operation& op, Source& source, input_range ra
 // The levels that an eager split down to pages may skip: level 0, unless it has groups to break.
 template <pte_format Format>
 inline constexpr walk_flags split_skips = (Format::group_sizes(0) & ~1U) == 0 ? walk_flag::skip_level<0> : walk_flags{};
-
-// Where a split down to pages begins: `run` is what is left of the range from the first entry on that is no table, and
-// `entry` that entry; nothing is left (`done`) where all are tables. Found where one table of level 1 has the range.
-template <pte_format Format>
-struct split_start {
-  bool found = false;
-  bool done = false;
-  entry_run<Format, 1, true> run{};
-  typename Format::word entry = 0;
-};
-template <pte_format Format, class Memory>
-[[nodiscard]] QUIRE_INLINE constexpr split_start<Format> find_split_start(Memory& memory, table_address root,
-                                                                          input_range range) noexcept {
-  const auto here = descend_to_run<Format, 1, true>(memory, root, range);
-  if (!here.found) [[unlikely]]
-    return {};
-  for (std::size_t i = here.run.first; i <= here.run.last; ++i) {
-    const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
-    if (Format::kind_of(entry, 1) != entry_kind::table) [[unlikely]]
-      return {true, false, here.run.from(i), entry};
-  }
-  return {true, true};
-}
 
 // ---- boundaries: no leaf may straddle the byte at `boundary`.
 
@@ -6402,34 +6581,36 @@ class exclusive_session : public reading_session<Table> {
  public:
   using format = typename Table::format;
 
-  constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept
+  QUIRE_INLINE constexpr exclusive_session(Table& table, Lock* lock, bool take) noexcept
       : base(table), lock_(lock), taken_(take), invalidations_(table.policies()) {
     if (taken_) lock_->lock();
     this->find_root();
   }
   exclusive_session(const exclusive_session&) = delete;
   exclusive_session& operator=(const exclusive_session&) = delete;
-  constexpr ~exclusive_session() {
+  QUIRE_INLINE constexpr ~exclusive_session() {
     complete();
     if (taken_) lock_->unlock();
   }
 
   // Maps `range` to the addresses from `output` on. Over an existing mapping: the same output and memory type with at
-  // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped unless
+  // least these rights is success and changes nothing; missing rights are added; anything else is already_mapped unless
   // options.replace: then it is taken away as unmap does, report(removed_leaf) for each leaf entry if given, forgotten
   // by every cache, and the new mapping made. All or nothing. Errors: map.hpp.
   template <table_source Source, removal_report Report = std::nullptr_t>
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {},
                                           Report&& report = nullptr) noexcept {
-    const auto root = table_->root();
-    auto& policies = table_->policies();
-    if (root && !options.replace &&
-        map_absent_leaf<format, order::relaxed>(policies, *root, invalidations_, range, output, wanted,
-                                                options.largest_level,
-                                                detail::install_alone<format, policies_type>{policies, invalidations_}))
+    if (!options.replace &&
+        map_absent_leaf<order::relaxed>(*table_, invalidations_, range, output, wanted, options.largest_level,
+                                        detail::install_alone<format, policies_type>{invalidations_})) [[likely]]
       return {};
-    return map_any<Source, Report>(range, output, wanted, source, options, static_cast<Report&&>(report));
+    decltype(auto) lent = invalidations_.lend();
+    const map_options asked = options;  // lent as well
+    const auto done =
+        map_any<Source, Report>(*table_, lent, range, output, wanted, source, asked, static_cast<Report&&>(report));
+    invalidations_.take_back(lent);
+    return done;
   }
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
                                           map_options options = {}) noexcept {
@@ -6499,27 +6680,38 @@ class exclusive_session : public reading_session<Table> {
   // allocates. Gives whether anything changed. report(address, bytes): leaves whose dirty state this took along.
   template <class Report = const nothing_reported>
   constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing(every_page{range}, format::write_protect, invalidation_reason::reduced, report);
+    return any_of(write_protect_to_split(range, report));
   }
   // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
   // protected whole.
   template <class Report = const nothing_reported>
   QUIRE_INLINE constexpr result<bool> write_protect(input_address first, std::uint64_t mask,
                                                     Report& report = ignore) noexcept {
+    return any_of(write_protect_to_split(first, mask, report));
+  }
+  // The same for whoever splits next: says as well whether there is nothing to split, if it is known.
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_range range,
+                                                                       Report& report = ignore) noexcept {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    if (mask == 0) return false;
-    return changing(masked_pages<format>{first, mask}, format::write_protect, invalidation_reason::reduced, report);
+    return changing<format::write_protect>(every_page{range}, invalidation_reason::reduced, report);
+  }
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_address first, std::uint64_t mask,
+                                                                       Report& report = ignore) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    if (mask == 0) return change_outcome{.any = false, .is_split = true};
+    return changing<format::write_protect>(masked_pages<format>{first, mask}, invalidation_reason::reduced, report);
   }
 
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
   // anything changed.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    return changing(every_page{range}, restore_write_change<format>, invalidation_reason::relaxed, ignore);
+    return any_of(changing<restore_write_change<format>>(every_page{range}, invalidation_reason::relaxed, ignore));
   }
 
   // Adds rights to the whole leaf that translates `address`; with the write permission also may_write, so the caller
@@ -6545,14 +6737,14 @@ class exclusive_session : public reading_session<Table> {
   // itself. Gives whether any was clear.
   constexpr result<bool> set_accessed(input_range range) noexcept {
     const nothing_reported none;
-    return changing(every_page{range}, format::set_accessed, invalidation_reason::relaxed, none);
+    return any_of(changing<format::set_accessed>(every_page{range}, invalidation_reason::relaxed, none));
   }
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
     const nothing_reported none;
-    return changing(every_page{range}, format::clear_accessed, invalidation_reason::reduced, none);
+    return any_of(changing<format::clear_accessed>(every_page{range}, invalidation_reason::reduced, none));
   }
   // Calls report(address, bytes) for every leaf entry (a group: all of it) that is dirty, and makes it clean if
   // `clear`.
@@ -6570,20 +6762,32 @@ class exclusive_session : public reading_session<Table> {
   // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every
   // entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(const input_range& range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
-      if (const auto root = table_->root(); root && is_sound<format>(range)) [[likely]] {
-        const auto start = find_split_start<format>(table_->policies().memory, *root, range);
-        if (start.done) [[likely]]
-          return split_result{};
-        if (start.found && target <= 1) return split_from(start.run, start.entry, *root, range, target, source);
+      const auto root = table_->root();
+      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+        auto& memory = table_->policies().memory;
+        const auto here = descend_to_run<format, 1, true>(memory, *root, range.first(), range.last());
+        if (here.found) [[likely]] {
+          const word entry = memory.template load<word>(here.run.table, here.run.first, order::relaxed);
+          if (format::kind_of(entry, 1) == entry_kind::table) [[likely]]
+            return split_result{};  // one table of pages has it all
+          decltype(auto) invalidations = invalidations_.lend();
+          const auto done =
+              split_found(*table_, invalidations, root->value, here.run.table.value, entry, range, target, source);
+          invalidations_.take_back(invalidations);
+          return done;
+        }
       }
     }
-    return split_by_walk<Skip>(range, target, source);
+    decltype(auto) invalidations = invalidations_.lend();
+    const auto done = split_by_walk<Skip>(*table_, invalidations, range, target, source);
+    invalidations_.take_back(invalidations);
+    return done;
   }
   constexpr result<split_result> split(input_range range, int target = 0) noexcept {
     return split(range, target, table_->policies().tables);
@@ -6621,7 +6825,7 @@ class exclusive_session : public reading_session<Table> {
   }
 
   // Sees every invalidation through that this session owes.
-  constexpr void complete() noexcept { static_cast<void>(invalidations_.complete()); }
+  QUIRE_INLINE constexpr void complete() noexcept { static_cast<void>(invalidations_.complete()); }
 
   // The lock-drop contract. When the yield policy or a contended lock asks for it, or `now`: complete the
   // invalidations, unlock, pause, refill() (top caches up; may sleep), lock. Gives whether the table still has its
@@ -6649,34 +6853,51 @@ class exclusive_session : public reading_session<Table> {
 
   // Runs `body` on an operation, once the root is there and the range makes sense.
   template <class Body>
-  constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
-    const auto root = table_->root();
+  static constexpr auto with(Table& table, invalidator<policies_type>& invalidations, input_range range,
+                             Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+    const auto root = table.root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table_->policies(), *root, invalidations_};
+    operation_type op{table.policies(), *root, invalidations};
     return body(op);
+  }
+  template <class Body>
+  constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
+    return with(*table_, invalidations_, range, static_cast<Body&&>(body));
   }
   // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
   // complain of is for the walk.
-  template <class Pages, class Report>
-  QUIRE_INLINE constexpr result<bool> changing(const Pages& pages, const entry_change<word>& change,
-                                               invalidation_reason why, Report& report) noexcept {
-    const input_range window = pages.window();
-    if (const auto root = table_->root(); root && is_sound<format>(window)) [[likely]] {
-      policies_type& policies = table_->policies();
-      if (const auto here = descend_to_run<format, 0, true>(policies.memory, *root, window); here.found) [[likely]] {
-        const changed_entries done = change_pages(policies.memory, here.run, pages.of_window(here.run), change, report);
+  template <const auto& Change, class Pages, class Report>
+  QUIRE_INLINE constexpr result<change_outcome> changing(const Pages& pages, invalidation_reason why,
+                                                         Report& report) noexcept {
+    policies_type& policies = table_->policies();
+    if (const auto root = table_->root(); root && pages.template is_sound<format>()) [[likely]] {
+      const auto here = descend_to_run<format, 0, true>(policies.memory, *root, pages.first(), pages.last());
+      if (here.found) [[likely]] {
+        const changed_entries done =
+            change_pages(policies.memory, here.run, pages.of_window(here.run), constant_change<Change>{}, report);
         if (done.any) announce_changes(policies, invalidations_, request_for(changed_in(here.run, done.span), why));
-        return done.any;
+        return change_outcome{.any = done.any, .is_split = split_skips<format>.skips(0)};
       }
     }
-    return changing_by_walk(pages, change, why, report);
+    const auto done = change_by_walk(*table_, pages, Change, report);
+    if (!done) return done.error();
+    if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
+    return change_outcome{.any = done->any, .is_split = false};
   }
+  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
+    if (!done) return done.error();
+    return done->any;
+  }
+  // Of the session it knows nothing, so that what the session is need not be in memory.
   template <class Pages, class Report>
-  [[gnu::noinline]] constexpr result<bool> changing_by_walk(Pages pages, const entry_change<word>& change,
-                                                            invalidation_reason why, Report& report) noexcept {
-    return with(pages.range(),
-                [&](operation_type& op) -> result<bool> { return change_everywhere(op, pages, change, why, report); });
+  [[nodiscard, gnu::noinline]] static constexpr result<changed_leaves> change_by_walk(Table& table, Pages pages,
+                                                                                      const entry_change<word>& change,
+                                                                                      Report& report) noexcept {
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
+    return change_range<format>(table.policies().memory, *root, pages, change, report);
   }
   template <class Pages, class Report>
   static constexpr bool change_everywhere(operation_type& op, const Pages& pages, const entry_change<word>& change,
@@ -6686,19 +6907,28 @@ class exclusive_session : public reading_session<Table> {
     op.finish();
     return done.any;
   }
-  template <class Run, class Source>
-  [[gnu::noinline]] constexpr split_result split_from(Run run, word entry, table_address root, input_range range,
-                                                      int target, Source& source) noexcept {
-    operation_type op{table_->policies(), root, invalidations_};
+  // The range is one entry of level 1 of the table at `at`, or a part of it. (Addresses as numbers: for an argument
+  // that is a class the compiler has it in memory from where it is known.)
+  template <class Source>
+  [[nodiscard, gnu::noinline]] static constexpr split_result split_found(Table& table,
+                                                                         invalidator<policies_type>& invalidations,
+                                                                         std::uint64_t root, std::uint64_t at,
+                                                                         word entry, const input_range& range,
+                                                                         int target, Source& source) noexcept {
+    operation_type op{table.policies(), table_address{root}, invalidations};
     split_leaves<operation_type, Source> visitor{op, source, range, target};
-    static_cast<void>(visitor.leaves(run, entry));
+    const std::uint64_t first = range.first().value;
+    const std::size_t i = format::shape.index(first, 1);
+    const entry_run<format, 1, true> run{table_address{at}, first & ~format::shape.table_last_offset(1), i, i};
+    if (target <= 1) static_cast<void>(visitor.leaves(run, entry));
     op.finish();
     return visitor.result();
   }
   template <walk_flags Skip, class Source>
-  [[gnu::noinline]] constexpr result<split_result> split_by_walk(input_range range, int target,
-                                                                 Source& source) noexcept {
-    return with(range, [&](operation_type& op) -> result<split_result> {
+  [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
+      Table& table, invalidator<policies_type>& invalidations, const input_range& range, int target,
+      Source& source) noexcept {
+    return with(table, invalidations, range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
       return done;
@@ -6706,25 +6936,31 @@ class exclusive_session : public reading_session<Table> {
   }
   // All that map() may have to do; out of line, so that what most faults need is little code where they need it.
   template <class Source, class Report>
-  [[gnu::noinline]] constexpr result<void> map_any(const input_range& range, output_address output,
-                                                   const attributes& wanted, Source& source, map_options options,
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, invalidator<policies_type>& invalidations,
+                                                   const input_range& range, output_address output,
+                                                   const attributes& wanted, Source& source, const map_options& options,
                                                    Report report) noexcept {
-    return with(range, [&](operation_type& op) -> result<void> {
-      // What an earlier operation of this session took away must be forgotten before anything is made there.
-      complete();
-      if (options.replace) {
-        const auto replaced = take_away(op, source, range, output, wanted, options, report);
-        if (!replaced) return replaced;
-      }
-      const auto done = map_range(op, source, range, output, wanted, options);
-      if (done) op.finish_install(range);
-      return done;
-    });
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{table.policies(), *root, invalidations};
+    // What an earlier operation of this session took away must be forgotten before anything is made there.
+    static_cast<void>(invalidations.complete());
+    if (options.replace) {
+      const auto replaced = take_away(op, source, range, output, wanted, options, report);
+      if (!replaced) return replaced;
+      static_cast<void>(invalidations.complete());
+    }
+    const auto done = map_range(op, source, range, output, wanted, options);
+    if (done) op.finish_install(range);
+    return done;
   }
-  // map with replace: room for the new mapping is reserved, then what overlaps goes, invalidation included.
+  // map with replace: room for the new mapping is reserved, then what overlaps goes, to be forgotten before anything is
+  // made there.
   template <class Source, class Report>
-  constexpr result<void> take_away(operation_type& op, Source& source, input_range range, output_address output,
-                                   const attributes& wanted, const map_options& options, Report& report) noexcept {
+  [[gnu::noinline]] static constexpr result<void> take_away(operation_type& op, Source& source, input_range range,
+                                                            output_address output, const attributes& wanted,
+                                                            const map_options& options, Report& report) noexcept {
     if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
     std::size_t tables = tables_needed<format>(range, output, options);
     for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
@@ -6732,7 +6968,6 @@ class exclusive_session : public reading_session<Table> {
     if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
     static_cast<void>(unmap_range(op, range, report));
     op.finish();
-    complete();
     return {};
   }
 
@@ -6786,10 +7021,52 @@ struct reduction_count {
   std::uint64_t sessions = 0;
 };
 
-// What a session keeps from one operation to the next.
+// Whether a session is one of those.
+template <shared_words_policy Words>
+class reducing {
+ public:
+  constexpr reducing(Words& words, reduction_count& all) noexcept : words_(&words), all_(&all) {}
+
+  bool counted = false;
+
+  // Before the first compare-exchange, for the reason `why`, that may take something away without a lock. Relaxed: the
+  // compare-exchange that follows releases it to whoever finds the entry changed.
+  QUIRE_INLINE constexpr void begin(invalidation_reason why) noexcept {
+    if (why != invalidation_reason::reduced || counted) return;
+    counted = true;
+    words_->fetch_add(all_->sessions, std::uint64_t{1}, order::relaxed);
+  }
+  // Once the invalidations are complete. Release: whoever finds this session no longer counted finds them so.
+  QUIRE_INLINE constexpr void end() noexcept {
+    if (!counted) return;
+    counted = false;
+    words_->fetch_add(all_->sessions, ~std::uint64_t{0}, order::release);
+  }
+  // Whether another session has taken something away that a cache may still hold. Asked after an entry was found
+  // changed. The fence: a compare-exchange that failed has read it relaxed. Acquire: a session that is no longer
+  // counted has completed its invalidation.
+  [[nodiscard]] constexpr bool others() const noexcept {
+    words_->fence(order::acquire);
+    return words_->load(all_->sessions, order::acquire) != (counted ? 1 : 0);
+  }
+  // Whether this session has to invalidate, for such another, what it found as a change with the reason `why` would
+  // leave it.
+  [[nodiscard]] QUIRE_INLINE constexpr bool joins(invalidation_reason why) noexcept {
+    if (why != invalidation_reason::reduced || !others()) return false;
+    begin(why);
+    return true;
+  }
+
+ private:
+  Words* words_;
+  reduction_count* all_;
+};
+
+// What a session keeps from one operation to the next, besides the invalidations that it owes.
+template <class P>
 struct concurrent_debt {
-  table_list unlinked;
-  bool counted = false;  // in reduction_count
+  reducing<std::remove_reference_t<decltype(P::words)>> reductions;
+  table_list unlinked{};
 };
 
 template <pte_format Format, class P>
@@ -6801,9 +7078,8 @@ class concurrent_operation : public operation<Format, P> {
   using word = typename Format::word;
   using base::policies;
 
-  constexpr concurrent_operation(P& p, table_address r, invalidator<P>& session, concurrent_debt& debt,
-                                 reduction_count& reductions) noexcept
-      : base(p, r, session), debt_(debt), reductions_(reductions) {}
+  constexpr concurrent_operation(P& p, table_address r, invalidator<P>& session, concurrent_debt<P>& debt) noexcept
+      : base(p, r, session), reductions(debt.reductions), unlinked_(debt.unlinked) {}
 
   // Makes this operation the owner of entry `i` if it still reads `seen`, a leaf or a table; else `seen` becomes what
   // it reads. Acquire: what the last writer of the entry did is over. Release: what this operation did before is not
@@ -6825,30 +7101,16 @@ class concurrent_operation : public operation<Format, P> {
     policies.memory.template store<word>(table, i, now, order::release);
   }
 
-  // Before the first compare-exchange that takes something away without a lock. Relaxed: the compare-exchange that
-  // follows releases it to whoever finds the entry changed.
-  constexpr void reduces() noexcept {
-    if (debt_.counted) return;
-    debt_.counted = true;
-    policies.words.fetch_add(reductions_.sessions, std::uint64_t{1}, order::relaxed);
-  }
-  // Whether another session has taken something away that a cache may still hold. Asked after an entry was found
-  // changed. The fence: a compare-exchange that failed has read it relaxed. Acquire: a session that is no longer
-  // counted has completed its invalidation.
-  [[nodiscard]] constexpr bool others_reduce() const noexcept {
-    policies.words.fence(order::acquire);
-    return policies.words.load(reductions_.sessions, order::acquire) != (debt_.counted ? 1 : 0);
-  }
-
   // A table all of whose entries are locked, and into which neither an entry nor the hardware leads any more.
   constexpr void unlinked(invalidated, table_address table) noexcept {
     table_links<Format, decltype(P::memory)> links{policies.memory};
-    debt_.unlinked.push(links, table);
+    unlinked_.push(links, table);
   }
 
+  reducing<std::remove_reference_t<decltype(P::words)>>& reductions;
+
  private:
-  concurrent_debt& debt_;
-  reduction_count& reductions_;
+  table_list& unlinked_;
 };
 
 // Locks a whole group, its first entry before the rest: while that is locked no software touches the others, and only
@@ -6964,7 +7226,136 @@ constexpr result<void> annotate_concurrently(Operation& op, Section& section, So
 // not take that for done. So an operation that takes away counts itself first (reduces()), and one that finds entries
 // as wanted while another is counted invalidates the range itself.
 
-namespace quire::detail {
+namespace quire {
+
+// What became of entries of a run of pages.
+struct page_changes {
+  std::size_t first = 0;  // the entries that changed lie in [first, end)
+  std::size_t end = 0;
+  std::size_t at = 0;            // where `stopped`
+  bool stopped = false;          // another owns the entry `at`; to those from there on nothing is done
+  bool found_as_wanted = false;  // some leaf needed no change
+  bool counted = false;          // the session is, in reduction_count
+
+  [[nodiscard]] constexpr bool any() const noexcept { return end > first; }
+  [[nodiscard]] constexpr entry_span changed() const noexcept { return {first, end - 1}; }
+};
+
+namespace detail {
+
+// One entry after the other of those that are meant. end(): behind the last one passed, or 0.
+class next_in_span {
+ public:
+  constexpr explicit next_in_span(entry_span span) noexcept : left_(span) {}
+  [[nodiscard]] constexpr bool more() const noexcept { return !left_.empty(); }
+  [[nodiscard]] constexpr std::size_t index() const noexcept { return left_.first; }
+  [[nodiscard]] constexpr std::size_t end() const noexcept { return left_.first; }
+  constexpr void next() noexcept { ++left_.first; }
+
+ private:
+  entry_span left_;
+};
+class next_in_mask {
+ public:
+  constexpr explicit next_in_mask(masked_entries entries) noexcept : left_(entries), all_(entries.bits) {}
+  [[nodiscard]] constexpr bool more() const noexcept { return left_.bits != 0; }
+  [[nodiscard]] constexpr std::size_t index() const noexcept { return left_.first(); }
+  [[nodiscard]] constexpr std::size_t end() const noexcept {
+    const masked_entries passed{left_.origin, all_ ^ left_.bits};
+    return passed.bits == 0 ? 0 : passed.last() + 1;
+  }
+  constexpr void next() noexcept { left_.bits &= left_.bits - 1; }
+
+ private:
+  masked_entries left_;
+  std::uint64_t all_;
+};
+
+// Nearly all of the work: no tables, no groups, and little is asked for each entry. What the loop needs is copied:
+// stores to entries cannot change it. `Flipping`: the change has flips().
+template <bool Flipping, class Run, class Entries, class Memory, class Report, class Reducing>
+QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run, Entries entries,
+                                                     const entry_change<typename Run::format::word>& of_each,
+                                                     Report& report, Reducing reductions,
+                                                     invalidation_reason why) noexcept {
+  using format = typename Run::format;
+  using word = typename format::word;
+  const entry_change<word> change = of_each;
+  const word flips = change.flips(), zeros = static_cast<word>(change.applies_to.mask & ~change.applies_to.value);
+  memory_in_loop<Memory> memory = of;
+  const table_address table = run.table;
+  page_changes done;
+  std::size_t i = 0;
+  word entry = 0, after = 0;
+  const auto changes = [&] {  // of what is no leaf it changes nothing
+    i = entries.index();
+    entry = memory.template load<word>(table, i, order::acquire);
+    after = Flipping ? static_cast<word>(entry ^ flips) : change(entry);
+    return Flipping ? static_cast<word>(~entry & change.applies_to.mask) == zeros : after != entry;
+  };
+  while (entries.more()) {
+    if (!changes()) {
+      const entry_kind kind = format::kind_of(entry, 0);
+      if (kind == entry_kind::locked) {
+        done.stopped = true;
+        done.at = i;
+        break;
+      }
+      done.found_as_wanted = done.found_as_wanted || kind == entry_kind::leaf;
+      entries.next();
+      continue;
+    }
+    if (!done.any()) {
+      reductions.begin(why);
+      done.first = i;
+    }
+    do {
+      // Release: whoever finds the entry changed also finds this operation counted.
+      if (!memory.template compare_exchange<word>(table, i, entry, after, order::release)) [[unlikely]]
+        continue;
+      if constexpr (!reports_nothing<format, Report>) {
+        if (format::is_dirty(entry) && !format::is_dirty(after)) report(run.address(i), format::shape.leaf_bytes(0));
+      }
+      entries.next();
+    } while (entries.more() && changes());
+    done.end = entries.end();
+  }
+  done.counted = reductions.counted;
+  return done;
+}
+template <class Run, class Entries, class Memory, class Report, class Reducing>
+QUIRE_INLINE constexpr page_changes change_each_page(Memory& memory, const Run& run, Entries entries,
+                                                     const entry_change<typename Run::format::word>& change,
+                                                     Report& report, Reducing reductions,
+                                                     invalidation_reason why) noexcept {
+  if (change.flips() != 0) return change_each_page<true>(memory, run, entries, change, report, reductions, why);
+  return change_each_page<false>(memory, run, entries, change, report, reductions, why);
+}
+
+}  // namespace detail
+
+// Applies `change` to entries of a run of pages, by a compare-exchange each. Without groups.
+template <class Run, class Memory, class Report, class Reducing>
+[[gnu::noinline]] constexpr page_changes change_pages_concurrently(
+    Memory& memory, const Run& run, entry_span pages, const entry_change<typename Run::format::word>& change,
+    Report& report, Reducing reductions, invalidation_reason why) noexcept {
+  return detail::change_each_page(memory, run, detail::next_in_span{pages}, change, report, reductions, why);
+}
+template <class Run, class Memory, class Report, class Reducing>
+QUIRE_INLINE constexpr page_changes change_pages_concurrently(Memory& memory, const Run& run, masked_entries pages,
+                                                              const entry_change<typename Run::format::word>& change,
+                                                              Report& report, Reducing reductions,
+                                                              invalidation_reason why) noexcept {
+  // A mask without holes: the next entry need not be looked for.
+  if ((pages.bits & (pages.bits >> 1U)) != 0 && is_one_stretch(pages.bits)) {
+    const page_changes done = change_pages_concurrently(memory, run, entry_span{pages.first(), pages.last()}, change,
+                                                        report, reductions, why);
+    return {done.first, done.end, done.at, done.stopped, done.found_as_wanted, done.counted};
+  }
+  return detail::change_each_page(memory, run, detail::next_in_mask{pages}, change, report, reductions, why);
+}
+
+namespace detail {
 
 template <class Operation, class Report, class Pages>
 class concurrent_change {
@@ -6979,12 +7370,20 @@ class concurrent_change {
   bool any = false;
   bool found_as_wanted = false;  // some leaf needed no change
 
+  constexpr void announce(const changed_leaves& leaves) noexcept {
+    any = true;
+    op_.changed(leaves.first, leaves.last, leaves.level, why_);
+  }
+
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
     if constexpr (Run::level == 0 && !has_groups<format>) {
-      // A mask without holes: the next entry need not be looked for.
-      if (pages_.all(run)) return pages(run, every_page{}.of(run));
-      return pages(run, pages_.of(run));
+      const auto done =
+          change_pages_concurrently(op_.policies.memory, run, pages_.in(run), change_, report_, op_.reductions, why_);
+      op_.reductions.counted = done.counted;
+      found_as_wanted = found_as_wanted || done.found_as_wanted;
+      if (done.any()) announce(changed_in(run, done));
+      return done.stopped ? run_stop<word>::retry(done.at) : run_stop<word>::done();
     } else {
       for (std::size_t i = run.first; i <= run.last; ++i) {
         word entry = op_.policies.memory.template load<word>(run.table, i, order::acquire);
@@ -7002,12 +7401,16 @@ class concurrent_change {
           }
           const word after = change_(entry);
           if (after == entry) {
-            if (!passes<Run::level>(entry)) return run_stop<word>::retry(i);
+            const entry_kind kind = format::kind_of(entry, Run::level);
+            if (kind == entry_kind::locked) return run_stop<word>::retry(i);
+            found_as_wanted = found_as_wanted || kind == entry_kind::leaf;
             break;
           }
-          if (why_ == invalidation_reason::reduced) op_.reduces();
-          if (exchange(run, op_.policies.memory, i, entry, after)) {
-            announce(run, i, i);
+          op_.reductions.begin(why_);
+          // Release: whoever finds the entry changed also finds this operation counted.
+          if (op_.policies.memory.template compare_exchange<word>(run.table, i, entry, after, order::release)) {
+            if (loses_dirty(entry)) report_(run.address(i), format::shape.leaf_bytes(Run::level));
+            announce(changed_in(run, span));
             break;
           }
         }
@@ -7017,68 +7420,6 @@ class concurrent_change {
   }
 
  private:
-  // Nearly all of the work: no tables, no groups, and little is asked for each entry. What the loop needs is copied:
-  // stores to entries cannot change it.
-  template <class Run, class Entries>
-  constexpr run_stop<word> pages(Run run, Entries entries) noexcept {
-    const entry_change<word> change = change_;
-    memory_in_loop<decltype(op_.policies.memory)> memory = op_.policies.memory;
-    word entry = 0, after = 0;
-    const auto read = [&] {
-      entry = memory.template load<word>(run.table, entries.index(), order::acquire);
-      after = change(entry);  // of what is no leaf it changes nothing
-    };
-    for (;; entries.next()) {
-      if (!entries.more()) return run_stop<word>::done();
-      read();
-      if (after != entry) break;
-      if (!passes<0>(entry)) return run_stop<word>::retry(entries.index());
-    }
-    const std::size_t first = entries.index();
-    if (why_ == invalidation_reason::reduced) op_.reduces();
-    for (std::size_t last = first;;) {
-      if (after != entry) [[likely]] {
-        if (!exchange(run, memory, entries.index(), entry, after)) {
-          after = change(entry);
-          continue;
-        }
-        last = entries.index();
-      } else if (!passes<0>(entry)) {
-        announce(run, first, last);
-        return run_stop<word>::retry(entries.index());
-      }
-      entries.next();
-      if (!entries.more()) {
-        announce(run, first, last);
-        return run_stop<word>::done();
-      }
-      read();
-    }
-  }
-
-  // Whether an entry to which nothing is to be done can be passed: not if another owns it.
-  template <int Level>
-  [[nodiscard]] constexpr bool passes(word entry) noexcept {
-    const entry_kind kind = format::kind_of(entry, Level);
-    found_as_wanted = found_as_wanted || kind == entry_kind::leaf;
-    return kind != entry_kind::locked;
-  }
-  // Release: whoever finds the entry changed also finds this operation counted.
-  template <class Run, class Memory>
-  [[nodiscard]] QUIRE_INLINE constexpr bool exchange(const Run& run, Memory& memory, std::size_t i, word& entry,
-                                                     word after) noexcept {
-    if (!memory.template compare_exchange<word>(run.table, i, entry, after, order::release)) [[unlikely]]
-      return false;
-    if constexpr (!reports_nothing<format, Report>) {
-      if (loses_dirty(entry)) report_(run.address(i), format::shape.leaf_bytes(Run::level));
-    }
-    return true;
-  }
-  template <class Run>
-  constexpr void announce(const Run& run, std::size_t first, std::size_t last) noexcept {
-    any = true;
-    op_.changed(run.address(first), run.address(last + 1) - 1, Run::level, why_);
-  }
   [[nodiscard]] constexpr bool loses_dirty(word entry) const noexcept {
     return format::facts.has_dirty && format::is_dirty(entry) && !format::is_dirty(change_(entry));
   }
@@ -7117,22 +7458,34 @@ class concurrent_change {
   Pages pages_;
 };
 
-}  // namespace quire::detail
+}  // namespace detail
 
-namespace quire {
+// How far a change has come: nothing is left to do below `from`.
+struct change_progress {
+  input_address from{};
+  changed_leaves changed{};
+  bool found_as_wanted = false;
+};
+template <class Run>
+[[nodiscard]] QUIRE_INLINE constexpr changed_leaves changed_in(const Run& run, const page_changes& done) noexcept {
+  if (!done.any()) return {};
+  return changed_in(run, done.changed());
+}
 
-// Changes every leaf that overlaps `pages` of the range, whole leaves. Gives whether any changed.
-template <class Operation, class Section, class Report, class Pages = every_page>
-constexpr bool change_concurrently(Operation& op, Section& section, input_range range,
+// Changes every leaf that overlaps the rest of `pages`, whole leaves. Gives whether any changed.
+template <class Operation, class Section, class Report, class Pages>
+constexpr bool change_concurrently(Operation& op, Section& section, const Pages& pages,
                                    const entry_change<typename Operation::word>& change, invalidation_reason why,
-                                   Report& report, const Pages& pages = {}) noexcept {
+                                   Report& report, const change_progress& so_far) noexcept {
   detail::concurrent_change<Operation, Report, Pages> visitor{op, change, why, report, pages};
-  static_cast<void>(concurrent_walk<walk_flags{walk_flag::leaf}>(op, section, range, visitor));
-  if (why == invalidation_reason::reduced && visitor.found_as_wanted && op.others_reduce()) {
-    op.reduces();
-    op.changed(range.first(), range.last(), -1, invalidation_reason::reduced);
-  }
-  return visitor.any;
+  if (so_far.changed.any) visitor.announce(so_far.changed);
+  visitor.found_as_wanted = so_far.found_as_wanted;
+  const input_range all = pages.range();
+  const input_range rest = all.first() < so_far.from ? input_range::closed(so_far.from, all.last()) : all;
+  static_cast<void>(concurrent_walk<walk_flags{walk_flag::leaf}>(op, section, rest, visitor));
+  const bool any = visitor.any;
+  if (visitor.found_as_wanted && op.reductions.joins(why)) visitor.announce({all.first(), all.last(), -1, true});
+  return any;
 }
 
 }  // namespace quire
@@ -7304,7 +7657,7 @@ class concurrent_map : commit_map<Operation, Source> {
 
  public:
   constexpr concurrent_map(Operation& op, Source& source, const mapping_plan<format>& plan, Guard& guard) noexcept
-      : base(op, source, plan), guard_(guard) {}
+      : base(op, source, plan, false), guard_(guard) {}
 
   template <class Run>
   constexpr run_stop<word> leaves(Run run) noexcept {
@@ -7326,15 +7679,13 @@ class concurrent_map : commit_map<Operation, Source> {
         case entry_kind::absent: break;
       }
       bool whole = plan_.covers(run.address(i), run.address(i + 1) - 1);
-      std::size_t last = i;
+      const std::size_t first = i;
       word made = 0;
-      const errc said = whole && plan_.choice.level_fits(Run::level) ? install_leaf(run, i, last)
-                                                                     : install_table(run, i, whole, made);
-      if (said == errc::busy) continue;
-      if (said != errc::none) return run_stop<word>::failed(i, said);
-      op_.installed();
-      if (made != 0 && !whole) return run_stop<word>::made_table(i, made);
-      i = last + 1;
+      const errc said =
+          whole && plan_.choice.level_fits(Run::level) ? install_leaves(run, i) : install_table(run, i, whole, made);
+      if (i != first) op_.installed();
+      if (said != errc::none && said != errc::busy) return run_stop<word>::failed(i, said);
+      if (made != 0 && !whole && said == errc::none) return run_stop<word>::made_table(first, made);
     }
     return run_stop<word>::done();
   }
@@ -7361,41 +7712,49 @@ class concurrent_map : commit_map<Operation, Source> {
     } else return false;
   }
 
+  // Leaves over the absent entries from i on, which becomes the first that was not written.
   template <class Run>
-  constexpr errc install_leaf(const Run& run, std::size_t i, std::size_t& last) noexcept {
-    const input_address at = run.address(i);
+  constexpr errc install_leaves(const Run& run, std::size_t& i) noexcept {
+    std::size_t n = this->last_covered(run) - i + 1;
     if constexpr (has_groups<format>) {
-      std::size_t end = i;
-      while (end < run.last && plan_.covers(run.address(end + 1), run.address(end + 2) - 1)) ++end;
-      const int group = plan_.choice.group(Run::level, i, end);
-      if (group != 0) return install_group(run, i, group, last);
+      const int group = plan_.choice.group(Run::level, i, i + n - 1);
+      if (group != 0) return install_group(run, i, group);
+      n = this->singles(Run::level, i, i + n - 1);
     }
-    return install(run.table, i, this->leaf_at(at, Run::level, 0));
+    n = this->linear(Run::level, run.address(i), n);
+    word leaf = plan_.leaf_at(run.address(i), Run::level, 0);
+    for (const std::size_t end = i + n; i != end; ++i) {
+      if (const errc said = install(run.table, i, leaf); said != errc::none) return said;
+      leaf = static_cast<word>(leaf + format::step(Run::level, 0));
+    }
+    return errc::none;
   }
   // Where not all entries are absent, those before the first that is not become smaller leaves: who has locked an entry
   // has always done something with it, or two who meet here could undo each other's locks for ever.
   template <class Run>
-  constexpr errc install_group(const Run& run, std::size_t first, int group, std::size_t& last) noexcept {
-    const std::size_t size = std::size_t{1} << group;
+  constexpr errc install_group(const Run& run, std::size_t& next, int group) noexcept {
+    const std::size_t size = std::size_t{1} << group, first = next;
     std::size_t owned = 0;
     word seen = 0;
     while (owned < size && op_.lock_absent(run.table, first + owned, seen)) ++owned;
     if (owned == 0) return errc::busy;
-    last = first + owned - 1;
+    const std::size_t last = first + owned - 1;
     const bool stale = must_retry();
     for (std::size_t i = first; i <= last;) {
       const int fitting = plan_.choice.group(Run::level, i, last);
-      const word leaf = this->leaf_at(run.address(i), Run::level, fitting);
+      const word leaf = plan_.leaf_at(run.address(i), Run::level, fitting);
       const word step = format::step(Run::level, fitting);
       for (std::size_t k = std::size_t{1} << fitting; k-- != 0;)  // the first last: it is the lock
         op_.store(run.table, i + k, stale ? word{0} : static_cast<word>(leaf + k * step));
       i += std::size_t{1} << fitting;
     }
-    return stale ? errc::stopped : errc::none;
+    if (stale) return errc::stopped;
+    next = last + 1;
+    return errc::none;
   }
   // A table in place of the absent entry: filled if the range covers it and there are tables enough, else empty.
   template <class Run>
-  constexpr errc install_table(const Run& run, std::size_t i, bool& whole, word& made) noexcept {
+  constexpr errc install_table(const Run& run, std::size_t& i, bool& whole, word& made) noexcept {
     if constexpr (Run::level == 0) return errc::unsupported_level;  // pages always fit
     else {
       int target = Run::level - 1;
@@ -7410,6 +7769,7 @@ class concurrent_map : commit_map<Operation, Source> {
       const errc said = install(run.table, i, made);
       if (said != errc::none)
         give_back_subtree<format, Run::level>(op_.policies.memory, source_, *child, whole ? target : Run::level - 1);
+      else ++i;
       return said;
     }
   }
@@ -7445,9 +7805,10 @@ class concurrent_map : commit_map<Operation, Source> {
 // Errors: those of check_mapping, before anything is changed. With the input address of the first entry not mapped:
 // already_mapped, marked; no_memory; stopped (the guard said that the host's mapping is changing).
 template <pte_format Format, class P, class Section, class Source, class Guard>
-constexpr result<void> map_concurrently(concurrent_operation<Format, P>& op, Section& section, Source& source,
-                                        input_range range, output_address output, const attributes& wanted,
-                                        const map_options& options, Guard& guard) noexcept {
+[[gnu::noinline]] constexpr result<void> map_concurrently(concurrent_operation<Format, P>& op, Section& section,
+                                                          Source& source, input_range range, output_address output,
+                                                          const attributes& wanted, const map_options& options,
+                                                          Guard& guard) noexcept {
   if (const auto legal = check_mapping<Format>(range, output, wanted, options); !legal) return legal;
   const detail::mapping_plan<Format> plan{
       range, output, wanted, {range.first().value ^ output.value, options.largest_level, options.groups}};
@@ -7496,8 +7857,9 @@ class concurrent_split {
       word entry = memory.template load<word>(run.table, i, order::acquire);
       const entry_kind kind = format::kind_of(entry, Run::level);
       if (kind == entry_kind::table) {
-        if constexpr (Run::passes_tables) continue;
-        else return stop(run_stop<word>::at_table(i, entry));
+        if constexpr (!Run::passes_tables) return stop(run_stop<word>::at_table(i, entry));
+        i = skip_tables<Run::level, format, order::acquire>(memory, run.table, i + 1, run.last) - 1;
+        continue;
       }
       if (kind == entry_kind::locked) return stop(run_stop<word>::retry(i));
       if (kind != entry_kind::leaf || Run::level < target_) continue;
@@ -8007,13 +8369,16 @@ class concurrent_session : public page_session<Table> {
   using format = typename Table::format;
 
   constexpr concurrent_session(Table& table, Section& section, reduction_count& reductions) noexcept
-      : base(table), section_(section), reductions_(reductions), invalidations_(table.policies()) {
+      : base(table),
+        section_(section),
+        invalidations_(table.policies()),
+        debt_{.reductions = {table.policies().words, reductions}} {
     section_.enter();
     this->find_root();
   }
   concurrent_session(const concurrent_session&) = delete;
   concurrent_session& operator=(const concurrent_session&) = delete;
-  constexpr ~concurrent_session() {
+  QUIRE_INLINE constexpr ~concurrent_session() {
     complete();
     section_.leave();
     retire_unlinked();
@@ -8025,26 +8390,23 @@ class concurrent_session : public page_session<Table> {
   template <table_source Source>
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {}) noexcept {
-    const auto root = table_->root();
-    auto& policies = table_->policies();
-    if (root && map_absent_leaf<format, order::acquire>(policies, *root, invalidations_, range, output, wanted,
-                                                        options.largest_level,
-                                                        detail::install_beside_others<format, policies_type>{policies}))
+    if (map_absent_leaf<order::acquire>(*table_, invalidations_, range, output, wanted, options.largest_level,
+                                        detail::install_beside_others<format>{})) [[likely]]
       return {};
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> same = debt_;  // a mapping unlinks no table and takes no right away
+    const map_options asked = options;
     unguarded guard;
-    return map_guarded(range, output, wanted, source, options, guard);
+    const auto done = map_any(*table_, section_, lent, same, range, output, wanted, source, asked, guard);
+    invalidations_.take_back(lent);
+    return done;
   }
   // The same for a fault: `guard()` says whether what the caller knows of the host's mapping is out of date, under the
   // protocol of map.hpp; then `stopped`.
   template <table_source Source, class Guard>
-  [[gnu::noinline]] constexpr result<void> map_guarded(input_range range, output_address output,
-                                                       const attributes& wanted, Source& source, map_options options,
-                                                       Guard&& guard) noexcept {
-    return with(range, [&](operation_type& op) -> result<void> {
-      const auto done = map_concurrently(op, section_, source, range, output, wanted, options, guard);
-      op.finish_install(range);
-      return done;
-    });
+  constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
+                                     map_options options, Guard&& guard) noexcept {
+    return map_any(*table_, section_, invalidations_, debt_, range, output, wanted, source, options, guard);
   }
 
   // Takes whole leaves and markers away that overlap the range, and says what was there; report(removed_leaf) for each
@@ -8085,42 +8447,53 @@ class concurrent_session : public page_session<Table> {
                   "with this format protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     const auto change = format::protect(rights);
     if (!change) return error{change.error().code, -1, range.first().value};
-    return changing(range, *change, invalidation_reason::reduced, report);
+    return any_of(changing(every_page{range}, *change, invalidation_reason::reduced, report));
   }
   // Takes the write permission from every leaf that overlaps the range, whole leaves, and leaves may_write alone. When
   // complete() has returned no CPU can write there without a new fault, also where another session protected first.
   template <class Report = const nothing_reported>
   constexpr result<bool> write_protect(input_range range, Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing(range, format::write_protect, invalidation_reason::reduced, report);
+    return any_of(write_protect_to_split(range, report));
   }
   // The same for the pages of a mask: bit b is the page b pages after `first`. A block with a page in the mask is
   // protected whole.
   template <class Report = const nothing_reported>
-  constexpr result<bool> write_protect(input_address first, std::uint64_t mask, Report& report = ignore) noexcept {
+  QUIRE_INLINE constexpr result<bool> write_protect(input_address first, std::uint64_t mask,
+                                                    Report& report = ignore) noexcept {
+    return any_of(write_protect_to_split(first, mask, report));
+  }
+  // The same for whoever splits next: says as well whether there was nothing to split, if it is known.
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_range range,
+                                                                       Report& report = ignore) noexcept {
     static_assert(
         !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
         "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    if (mask == 0) return false;
-    return changing(masked_range<format>(first, mask), format::write_protect, invalidation_reason::reduced, report,
-                    masked_pages<format>{first, mask});
+    return changing(every_page{range}, format::write_protect, invalidation_reason::reduced, report);
+  }
+  template <class Report = const nothing_reported>
+  QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_address first, std::uint64_t mask,
+                                                                       Report& report = ignore) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    if (mask == 0) return change_outcome{.any = false, .is_split = true};
+    return changing(masked_pages<format>{first, mask}, format::write_protect, invalidation_reason::reduced, report);
   }
   // Gives the write permission back to every leaf in the range that has may_write.
   constexpr result<bool> restore_write(input_range range) noexcept {
-    return changing(range, restore_write_change<format>, invalidation_reason::relaxed, ignore);
+    return any_of(changing(every_page{range}, restore_write_change<format>, invalidation_reason::relaxed, ignore));
   }
   // Sets the accessed bit of every leaf that overlaps the range.
   constexpr result<bool> set_accessed(input_range range) noexcept {
-    return changing(range, format::set_accessed, invalidation_reason::relaxed, ignore);
+    return any_of(changing(every_page{range}, format::set_accessed, invalidation_reason::relaxed, ignore));
   }
   using base::test_and_clear_accessed;  // of one page
   // Clears the accessed bit of every leaf that overlaps the range; gives whether any was set.
   constexpr result<bool> test_and_clear_accessed(input_range range) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
-    return changing(range, format::clear_accessed, invalidation_reason::reduced, ignore);
+    return any_of(changing(every_page{range}, format::clear_accessed, invalidation_reason::reduced, ignore));
   }
   // Calls report(address, bytes) for every dirty leaf (a group: all of it), and makes it clean if `clear`.
   template <class Report>
@@ -8136,20 +8509,29 @@ class concurrent_session : public page_session<Table> {
       if (!read) return read.error();
       return any;
     }
-    return changing(range, format::make_clean, invalidation_reason::reduced, report);
+    return any_of(changing(every_page{range}, format::make_clean, invalidation_reason::reduced, report));
   }
 
   // Splits every leaf above `target` that overlaps the range, and breaks groups down to it.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
-    return with(range, [&](operation_type& op) -> result<split_result> {
-      const split_result done = split_concurrently<Skip>(op, section_, source, range, target);
-      op.finish();
-      return done;
+    const auto root = table_->root();
+    if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
+      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+        auto& memory = table_->policies().memory;
+        const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
+        if (here.found && format::kind_of(memory.template load<word>(here.run.table, here.run.first, order::acquire),
+                                          1) == entry_kind::table) [[likely]]
+          return split_result{};  // one table of pages has it all
+      }
+    }
+    return lending([&](invalidator<policies_type>& invalidations,
+                       concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
+      return split_by_walk<Skip>(table_->policies(), root, section_, invalidations, debt, range, target, source);
     });
   }
   // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one
@@ -8172,11 +8554,9 @@ class concurrent_session : public page_session<Table> {
   }
 
   // Sees every invalidation through that this session owes.
-  constexpr void complete() noexcept {
+  QUIRE_INLINE constexpr void complete() noexcept {
     static_cast<void>(invalidations_.complete());
-    // Release: whoever finds this session no longer counted finds its invalidation complete.
-    if (std::exchange(debt_.counted, false))
-      table_->policies().words.fetch_add(reductions_.sessions, ~std::uint64_t{0}, order::release);
+    debt_.reductions.end();
   }
   // Lets go of the section for a moment: what was retired may be given back, and nothing that was read before is to be
   // relied on. Gives whether the table still has its root.
@@ -8206,19 +8586,96 @@ class concurrent_session : public page_session<Table> {
     const auto root = table_->root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table_->policies(), *root, invalidations_, debt_, reductions_};
+    operation_type op{table_->policies(), *root, invalidations_, debt_};
     return body(op);
   }
-  template <class Report, class Pages = every_page>
-  constexpr result<bool> changing(input_range range, const entry_change<word>& change, invalidation_reason why,
-                                  Report& report, const Pages& pages = {}) noexcept {
-    return with(range, [&](operation_type& op) -> result<bool> {
-      const bool any = change_concurrently(op, section_, range, change, why, report, pages);
-      op.finish();
-      return any;
-    });
+  // Without the session, which would live in memory for its sake.
+  template <class Source, class Guard>
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section,
+                                                   invalidator<policies_type>& invalidations,
+                                                   concurrent_debt<policies_type>& debt, const input_range& range,
+                                                   output_address output, const attributes& wanted, Source& source,
+                                                   map_options options, Guard& guard) noexcept {
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{table.policies(), *root, invalidations, debt};
+    const auto done = map_concurrently(op, section, source, range, output, wanted, options, guard);
+    op.finish_install(range);
+    return done;
   }
-  constexpr void retire_unlinked() noexcept {
+  // One change and nothing else. Most are of a few pages, which one table has, and nobody works on them; whatever else
+  // there may be to do or to complain of is for the walk.
+  template <class Pages, class Report>
+  QUIRE_INLINE constexpr result<change_outcome> changing(const Pages& pages, const entry_change<word>& change,
+                                                         invalidation_reason why, Report& report) noexcept {
+    policies_type& policies = table_->policies();
+    found_run<entry_run<format, 0, true>> here{};
+    page_changes done{};
+    if (const auto root = table_->root(); !has_groups<format> && root && pages.template is_sound<format>()) [[likely]] {
+      here = descend_to_run<format, 0, true, order::acquire>(policies.memory, *root, pages.first(), pages.last());
+      if (here.found) [[likely]] {
+        done = change_pages_concurrently(policies.memory, here.run, pages.of_window(here.run), change, report,
+                                         debt_.reductions, why);
+        debt_.reductions.counted = done.counted;
+        if (!done.stopped) [[likely]] {
+          changed_leaves changed = changed_in(here.run, done);
+          if (done.found_as_wanted && debt_.reductions.joins(why)) [[unlikely]]
+            changed = {pages.range().first(), pages.range().last(), -1, true};
+          if (changed.any) announce_changes(policies, invalidations_, request_for(changed, why));
+          return change_outcome{.any = done.any(), .is_split = split_skips<format>.skips(0)};
+        }
+      }
+    }
+    const result<bool> any = lending([&](invalidator<policies_type>& invalidations,
+                                         concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
+      return changing_by_walk(
+          *table_, section_, invalidations, debt, pages, change, why, report,
+          change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
+    });
+    if (!any) return any.error();
+    return change_outcome{.any = *any, .is_split = false};
+  }
+  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
+    if (!done) return done.error();
+    return done->any;
+  }
+  template <class Pages, class Report>
+  QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, Section& section,
+                                                            invalidator<policies_type>& invalidations,
+                                                            concurrent_debt<policies_type>& debt, Pages pages,
+                                                            const entry_change<word>& change, invalidation_reason why,
+                                                            Report& report, change_progress so_far) noexcept {
+    const auto root = table.root();
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
+    operation_type op{table.policies(), *root, invalidations, debt};
+    const bool any = change_concurrently(op, section, pages, change, why, report, so_far);
+    op.finish();
+    return any;
+  }
+  template <walk_flags Skip, class Source>
+  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(
+      policies_type& policies, result<table_address> root, Section& section, invalidator<policies_type>& invalidations,
+      concurrent_debt<policies_type>& debt, input_range range, int target, Source& source) noexcept {
+    if (!root) return root.error();
+    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
+    operation_type op{policies, *root, invalidations, debt};
+    const split_result done = split_concurrently<Skip>(op, section, source, range, target);
+    op.finish();
+    return done;
+  }
+  // Gives function(invalidations, debt) of copies in their place, as invalidator::lend().
+  template <class Function>
+  QUIRE_INLINE constexpr auto lending(Function&& function) noexcept {
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> debt = debt_;
+    const auto given = function(lent, debt);
+    invalidations_.take_back(lent);
+    debt_ = debt;
+    return given;
+  }
+  QUIRE_INLINE constexpr void retire_unlinked() noexcept {
     if (debt_.unlinked.count == 0) [[likely]]
       return;
     retire(table_->policies(), section_, std::exchange(debt_.unlinked, {}));
@@ -8230,9 +8687,8 @@ class concurrent_session : public page_session<Table> {
   }
 
   Section& section_;
-  reduction_count& reductions_;
   invalidator<policies_type> invalidations_;
-  concurrent_debt debt_{};
+  concurrent_debt<policies_type> debt_;
 };
 
 }  // namespace quire
@@ -8446,19 +8902,19 @@ class page_table {
   [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
 
   // ---- sessions; the forms with a lock take it, or are told that it is held (and then neither take nor release it).
-  [[nodiscard]] constexpr auto exclusive() noexcept
+  [[nodiscard]] QUIRE_INLINE constexpr auto exclusive() noexcept
     requires lock_of<void, locking>
   {
     return exclusive_session<page_table, no_lock>{*this, nullptr, false};
   }
   template <lockable Lock>
     requires lock_of<Lock, locking>
-  [[nodiscard]] constexpr auto exclusive(Lock& lock) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr auto exclusive(Lock& lock) noexcept {
     return exclusive_session<page_table, Lock>{*this, &lock, true};
   }
   template <lockable Lock>
     requires lock_of<Lock, locking>
-  [[nodiscard]] constexpr auto exclusive(Lock& lock, already_held_t) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr auto exclusive(Lock& lock, already_held_t) noexcept {
     if constexpr (requires { lock.assert_held(); }) lock.assert_held();
     return exclusive_session<page_table, Lock>{*this, &lock, false};
   }
@@ -8475,7 +8931,7 @@ class page_table {
   // Whatever the locking policy: the session that may change everything, and the one that may change single pages.
   // `guard` is the lock, or the section.
   template <class Guard>
-  [[nodiscard]] constexpr auto session(Guard& guard) noexcept {
+  [[nodiscard]] QUIRE_INLINE constexpr auto session(Guard& guard) noexcept {
     if constexpr (concurrent_locking<locking>) return concurrent(guard);
     else return exclusive(guard);
   }
@@ -9002,6 +9458,148 @@ eager_split_result split_eagerly(Session& session, Cache& cache, input_range ran
 
 }  // namespace quire
 
+// ---- quire/dirty/harvest.hpp --------------------------------------------------------------------
+
+// Harvesting: marks are taken from the log, and their pages protected again.
+//
+// For each word of 64 pages, or for up to eight that are set whole: take the bits and protect those pages, then split.
+// Nothing between the first two lets go of the lock; splitting, the only part that needs memory, comes last. In which
+// order the first two come is the locking policy's.
+
+namespace quire {
+
+// What a call did besides its purpose.
+struct dirty_log_work {
+  std::uint64_t words_taken = 0;  // bitmap words in which something was set
+  eager_split_result split{};
+  std::size_t blocks_recovered = 0;
+};
+
+// Whether a walk looks at entries whose answer is known: skip_level, or for comparison not.
+enum class split_walk : bool { skip_level, every_level };
+
+// What is split for the sake of a log, and from what.
+template <class Session, class Cache>
+struct eager_splitter {
+  Session& session;
+  Cache& cache;
+  const eager_split_control& control;
+  split_walk walk;
+
+  eager_split_result operator()(input_range range) const noexcept {
+    const std::uint64_t chunk = control.chunk();
+    if (chunk == 0) return {};
+    if (walk == split_walk::skip_level)
+      return split_eagerly<split_skips<typename Session::format>>(session, cache, range, chunk);
+    return split_eagerly<walk_flags{}>(session, cache, range, chunk);
+  }
+};
+
+// With arm64's hardware dirty bit protecting makes clean. What was dirty then is what the harvest reports (or, when
+// logging begins, what the first full copy takes), so it need not be marked again.
+struct dropped_dirty {
+  constexpr void operator()(input_address, std::uint64_t) const noexcept {}
+};
+template <pte_format Format>
+inline constexpr std::conditional_t<protecting_loses_dirty<Format>, dropped_dirty, nothing_reported> drop_dirty{};
+
+// One harvest of `sink`. `splitter`: what splits the pages that were taken, or none.
+template <harvest_order Order, class Session, class Cache, dirty_sink Sink>
+class dirty_harvest {
+  using format = typename Session::format;
+  static constexpr int page_bits = format::shape.page_bits;
+  static constexpr bool clear_first = Order == harvest_order::clear_then_protect;
+
+ public:
+  dirty_harvest(Session& session, const memory_slot& slot, Sink& sink,
+                const eager_splitter<Session, Cache>* splitter) noexcept
+      : session_(session), slot_(slot), sink_(sink), splitter_(splitter) {}
+
+  // Those of the `pages` pages from word `first` on that `asked` names; what was taken goes to `taken`, which may be
+  // `asked`, or to nowhere. Errors: no_root, when the table was destroyed while the lock was let go.
+  result<dirty_log_work> take(std::size_t first, std::uint64_t pages, const std::uint64_t* asked,
+                              std::uint64_t* taken) noexcept {
+    for (std::size_t w = 0; w < bitmap_words(pages);) {
+      const std::size_t whole = whole_words(first + w, asked + w, static_cast<std::size_t>(pages / 64) - w);
+      if (whole > 1) {
+        take_whole(first + w, whole);
+        if (taken)
+          for (std::size_t i = 0; i < whole; ++i) taken[w + i] = ~std::uint64_t{0};
+        w += whole;
+      } else {
+        const std::uint64_t left = pages - std::uint64_t{w} * 64;
+        const std::uint64_t there = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+        const std::uint64_t bits = take_word(first + w, asked[w] & there);
+        if (taken) taken[w] = bits;
+        ++w;
+      }
+      if (!session_.let_go(false, [] {})) return errc::no_root;
+    }
+    return work_;
+  }
+
+ private:
+  // Takes `asked` from a word of the log (of a sink that keeps none: all of it) and protects those pages. Gives what
+  // was taken.
+  std::uint64_t take_word(std::size_t word, std::uint64_t asked) noexcept {
+    std::uint64_t taken = asked;
+    if constexpr (harvestable_sink<Sink>) taken = clear_first ? sink_.take(word, asked) : sink_.peek(word) & asked;
+    if (taken == 0) return 0;
+    ++work_.words_taken;
+    const input_address base = address_of(word);
+    const auto done = session_.write_protect_to_split(base, taken, drop_dirty<format>);
+    if constexpr (harvestable_sink<Sink> && !clear_first) static_cast<void>(sink_.take(word, taken));
+    split(done, masked_range<format>(base, taken));
+    return taken;
+  }
+  // How many words from `word` on, of `most` at the most, are asked for and set whole: those are harvested together.
+  // Not many, for nothing is let go of in between.
+  [[nodiscard]] std::size_t whole_words(std::size_t word, const std::uint64_t* asked, std::size_t most) const noexcept {
+    constexpr std::size_t at_once = 8;
+    const auto whole = [&](std::size_t i) {
+      std::uint64_t bits = asked[i];
+      if constexpr (harvestable_sink<Sink>) bits &= sink_.peek(word + i);
+      return bits == ~std::uint64_t{0};
+    };
+    std::size_t n = 0;
+    while (n < at_once && n < most && whole(n)) ++n;
+    return n;
+  }
+  // As take_word(), of all the pages of `n` words.
+  void take_whole(std::size_t word, std::size_t n) noexcept {
+    const input_range pages = input_range::sized(address_of(word), std::uint64_t{n} * 64 << page_bits);
+    const auto take = [&] {
+      if constexpr (harvestable_sink<Sink>)
+        for (std::size_t i = 0; i < n; ++i) static_cast<void>(sink_.take(word + i, ~std::uint64_t{0}));
+    };
+    work_.words_taken += n;
+    if constexpr (clear_first) take();
+    const auto done = session_.write_protect_to_split(pages, drop_dirty<format>);
+    if constexpr (!clear_first) take();
+    split(done, pages);
+  }
+  // What comes after the protection, if it left anything to split.
+  void split(const result<change_outcome>& done, input_range pages) noexcept {
+    // The slot was checked when logging began, and the root is there: but for a table of locking::concurrent that was
+    // closed.
+    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
+    if (splitter_ == nullptr) return;
+    if (done && done->is_split && splitter_->walk == split_walk::skip_level) return;
+    work_.split += (*splitter_)(pages);
+  }
+  [[nodiscard]] input_address address_of(std::size_t word) const noexcept {
+    return slot_.first + (std::uint64_t{word} * 64 << page_bits);
+  }
+
+  Session& session_;
+  const memory_slot& slot_;
+  Sink& sink_;
+  const eager_splitter<Session, Cache>* splitter_;
+  dirty_log_work work_{};
+};
+
+}  // namespace quire
+
 // ---- quire/dirty/dirty_log.hpp ------------------------------------------------------------------
 
 // The dirty log of one slot: enable, get, clear, disable.
@@ -9028,10 +9626,6 @@ eager_split_result split_eagerly(Session& session, Cache& cache, input_range ran
 // `Guard`: what a session of the table is opened with. A lock is the table's own; a section belongs to the thread that
 // calls enable, get, clear and disable. Caller must: make these calls of one log one at a time (they may drop the lock
 // or leave the section on the way); faults may come at any moment beside them.
-//
-// Inside a harvest, for each word of 64 pages, or for up to eight that are set whole: take the bits and protect those
-// pages, then split. Nothing between the first two lets go of the lock; splitting, the only part that needs memory,
-// comes last.
 
 namespace quire {
 
@@ -9044,22 +9638,10 @@ struct dirty_log_mode {
 // once; or each block is made by the first fault in it (fault.hpp).
 enum class block_recovery : unsigned char { none, in_place, on_fault };
 
-// What a call did besides its purpose.
-struct dirty_log_work {
-  std::uint64_t words_taken = 0;  // bitmap words in which something was set
-  eager_split_result split{};
-  std::size_t blocks_recovered = 0;
-};
-
-// Whether a walk looks at entries whose answer is known: skip_level, or for comparison not.
-enum class split_walk : bool { skip_level, every_level };
-
 template <class Table, class Guard, dirty_sink Sink>
 class dirty_log {
   using format = typename Table::format;
   using locking = typename Table::locking;
-  static constexpr int page_bits = format::shape.page_bits;
-  static constexpr bool clear_first = locking::harvest == harvest_order::clear_then_protect;
 
  public:
   // `control` may be changed at any time between calls; the next call heeds it.
@@ -9103,9 +9685,9 @@ class dirty_log {
     if constexpr (!locking::harvest_excludes_faults) words().fence(order::seq_cst);
     if (mode.initially_set) return work;
     const auto all =
-        in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty); });
+        in_pieces(session, range, [&](input_range piece) { return session.write_protect(piece, drop_dirty<format>); });
     if (!all) return all.error();
-    work.split = split(session, cache, range);
+    work.split = splitter(session, cache)(range);
     return work;
   }
 
@@ -9184,103 +9766,18 @@ class dirty_log {
   }
 
  private:
-  // With arm64's hardware dirty bit protecting makes clean. What was dirty then is what this harvest reports (or, at
-  // enable, what the first full copy takes), so it need not be marked again.
-  struct drop {
-    void operator()(input_address, std::uint64_t) const noexcept {}
-  };
-  static constexpr drop drop_dirty_format{};
-  static constexpr nothing_reported drop_dirty_plain{};
-  static constexpr auto& drop_dirty = []() constexpr -> auto& {
-    if constexpr (protecting_loses_dirty<format>) return drop_dirty_format;
-    else return drop_dirty_plain;
-  }();
-
-  // Harvests those of the `pages` pages from word `first` on that `asked` names; what was taken goes to `taken`, which
-  // may be `asked`, or to nowhere.
+  template <class Session, class Cache>
+  [[nodiscard]] eager_splitter<Session, Cache> splitter(Session& session, Cache& cache) const noexcept {
+    return {session, cache, control_, walk};
+  }
+  // Harvests those of the `pages` pages from word `first` on that `asked` names.
   template <class Session, class Cache>
   result<dirty_log_work> harvest(Session& session, Cache& cache, std::size_t first, std::uint64_t pages,
                                  const std::uint64_t* asked, std::uint64_t* taken) noexcept {
-    dirty_log_work work;
-    for (std::size_t w = 0; w < bitmap_words(pages);) {
-      const std::size_t whole = whole_words(first + w, asked + w, static_cast<std::size_t>(pages / 64) - w);
-      if (whole > 1) {
-        harvest_whole(session, cache, first + w, whole, work);
-        if (taken)
-          for (std::size_t i = 0; i < whole; ++i) taken[w + i] = ~std::uint64_t{0};
-        w += whole;
-      } else {
-        const std::uint64_t left = pages - std::uint64_t{w} * 64;
-        const std::uint64_t there = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
-        const std::uint64_t bits = harvest_word(session, cache, first + w, asked[w] & there, work);
-        if (taken) taken[w] = bits;
-        ++w;
-      }
-      if (!session.let_go(false, [] {})) return errc::no_root;
-    }
-    return work;
-  }
-  // Takes `asked` from a word of the log (of a sink that keeps none: all of it) and protects those pages. Gives what
-  // was taken.
-  template <class Session, class Cache>
-  std::uint64_t harvest_word(Session& session, Cache& cache, std::size_t word, std::uint64_t asked,
-                             dirty_log_work& work) noexcept {
-    std::uint64_t taken = asked;
-    if constexpr (harvestable_sink<Sink>) taken = clear_first ? sink_.take(word, asked) : sink_.peek(word) & asked;
-    if (taken == 0) return 0;
-    ++work.words_taken;
-    const input_address base = slot_.first + (std::uint64_t{word} * 64 << page_bits);
-    const auto done = session.write_protect(base, taken, drop_dirty);
-    // The slot was checked by enable(), and the root is there: but for a table of locking::concurrent that was closed.
-    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
-    if constexpr (harvestable_sink<Sink> && !clear_first) static_cast<void>(sink_.take(word, taken));
-    if (mode_.initially_set) split_touched(session, cache, base, taken, work);
-    return taken;
-  }
-  // How many words from `word` on, of `most` at the most, are asked for and set whole: those are harvested together.
-  // Not many, for nothing is let go of in between.
-  [[nodiscard]] std::size_t whole_words(std::size_t word, const std::uint64_t* asked, std::size_t most) const noexcept {
-    constexpr std::size_t at_once = 8;
-    const auto whole = [&](std::size_t i) {
-      std::uint64_t bits = asked[i];
-      if constexpr (harvestable_sink<Sink>) bits &= sink_.peek(word + i);
-      return bits == ~std::uint64_t{0};
-    };
-    std::size_t n = 0;
-    while (n < at_once && n < most && whole(n)) ++n;
-    return n;
-  }
-  // As harvest_word(), of all the pages of `n` words.
-  template <class Session, class Cache>
-  void harvest_whole(Session& session, Cache& cache, std::size_t word, std::size_t n, dirty_log_work& work) noexcept {
-    const input_range pages =
-        input_range::sized(slot_.first + (std::uint64_t{word} * 64 << page_bits), std::uint64_t{n} * 64 << page_bits);
-    const auto take = [&] {
-      if constexpr (harvestable_sink<Sink>)
-        for (std::size_t i = 0; i < n; ++i) static_cast<void>(sink_.take(word + i, ~std::uint64_t{0}));
-    };
-    work.words_taken += n;
-    if constexpr (clear_first) take();
-    const auto done = session.write_protect(pages, drop_dirty);
-    QUIRE_EXPECTS(done.has_value() || done.error().code == errc::no_root);
-    if constexpr (!clear_first) take();
-    if (mode_.initially_set) work.split += split(session, cache, pages);
-  }
-  template <class Session, class Cache>
-  void split_touched(Session& session, Cache& cache, input_address base, std::uint64_t taken,
-                     dirty_log_work& work) noexcept {
-    const auto low = static_cast<unsigned>(__builtin_ctzll(taken));
-    const auto high = 63 - static_cast<unsigned>(__builtin_clzll(taken));
-    const input_range touched =
-        input_range::sized(base + (std::uint64_t{low} << page_bits), (std::uint64_t{high} - low + 1) << page_bits);
-    work.split += split(session, cache, touched);
-  }
-  template <class Session, class Cache>
-  eager_split_result split(Session& session, Cache& cache, input_range range) noexcept {
-    const std::uint64_t chunk = control_.chunk();
-    if (chunk == 0) return {};
-    if (walk == split_walk::skip_level) return split_eagerly<split_skips<format>>(session, cache, range, chunk);
-    return split_eagerly<walk_flags{}>(session, cache, range, chunk);
+    const auto splits = splitter(session, cache);
+    dirty_harvest<locking::harvest, Session, Cache, Sink> harvest{session, slot_, sink_,
+                                                                  mode_.initially_set ? &splits : nullptr};
+    return harvest.take(first, pages, asked, taken);
   }
 
   [[nodiscard]] const auto& words() const noexcept { return table_.policies().words; }
