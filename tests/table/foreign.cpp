@@ -16,37 +16,23 @@
 
 #include "catch.hpp"
 #include "support/foreign_check.hpp"
+#include "support/made_tables.hpp"
 #include "support/scale.hpp"
 #include "support/typed.hpp"
 
 namespace {
 
 using namespace quire;
-using quire_test::counting_dump, quire_test::foreign_story;
+using quire_test::counting_dump, quire_test::foreign_story, quire_test::healthy;
 
-// A root and tables below it, by number, all empty; written entry by entry.
+// Tables that are walked, once.
 template <class F>
-struct hand_made {
-  using word = typename F::word;
-  static constexpr std::uint64_t base = 0x40000;
+struct hand_made : quire_test::made_tables<F> {
+  using quire_test::made_tables<F>::made_tables;
 
-  std::vector<word> words;
-
-  explicit hand_made(std::size_t tables)
-      : words(static_cast<std::size_t>((root_table_bytes<F> + tables * table_unit_bytes<F>) / sizeof(word))) {}
-
-  [[nodiscard]] static table_address root() { return table_address{base}; }
-  [[nodiscard]] static table_address table(std::size_t number) {
-    return table_address{base + root_table_bytes<F> + number * table_unit_bytes<F>};
-  }
-  void put(table_address table, std::size_t index, word entry) {
-    words.at(static_cast<std::size_t>((table.value - base) / sizeof(word)) + index) = entry;
-  }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return std::as_bytes(std::span{words}); }
-  [[nodiscard]] memory_dump dump() const { return {bytes().data(), bytes().size(), base}; }
   [[nodiscard]] foreign_story walked(const foreign_bounds& bounds = {}) const {
-    counting_dump counting{dump()};
-    foreign_story told = quire_test::walk_foreign<F>(counting, root(), quire_test::halves<F>().front(), bounds);
+    counting_dump counting{this->dump()};
+    foreign_story told = quire_test::walk_foreign<F>(counting, this->root(), quire_test::halves<F>().front(), bounds);
     CHECK(told.summary);
     CHECK_FALSE(counting.any_twice());
     return told;
@@ -482,60 +468,6 @@ QUIRE_TYPED_TEST("the last page is found and a root in itself is told", looked_u
   made.put(made.root(), Format::shape.entries(top) - 1, Format::table(made.root(), top));
   CHECK(look().error() == error{errc::malformed, top, last.value});
 }
-
-namespace {
-
-// A root and tables below it, filled at random with all that an owner may put there: leaves and groups of every size,
-// tables, markers, locked entries. Large tables stay mostly empty.
-template <class F>
-struct healthy : hand_made<F> {
-  using typename hand_made<F>::word;
-  static constexpr std::size_t most = 24;
-
-  std::mt19937_64 random;
-  std::size_t used = 0;
-
-  explicit healthy(std::uint64_t seed) : hand_made<F>(most), random(seed) {
-    fill(this->root(), F::shape.root_level, this->words.size());
-  }
-
- private:
-  void fill(table_address table, int level, std::size_t wanted) {
-    const std::size_t entries = F::shape.entries(level);
-    const std::size_t rarely = entries > 16 ? entries / 16 : 1;
-    for (std::size_t i = 0; i < entries && wanted != 0; ++i) {
-      if (random() % rarely != 0) continue;
-      const auto dice = random() % 8;
-      if (dice == 0) this->put(table, i, random() % 2 == 0 ? F::marker(random() % 8) : F::lock(F::table(table, 1)));
-      else if (dice < 4 && level > 0 && used < most) {
-        const table_address child = this->table(used++);
-        this->put(table, i, F::table(child, level));
-        fill(child, level - 1, wanted);
-      } else if (dice < 7) i = put_leaf(table, i, level);
-    }
-  }
-  // Gives the last entry that was written.
-  std::size_t put_leaf(table_address table, std::size_t i, int level) {
-    int group = 0;
-    for (int bits = 0; bits <= 8; ++bits)
-      if (((F::group_sizes(level) >> bits) & 1U) != 0 && i % (std::size_t{1} << bits) == 0 && random() % 2 == 0)
-        group = bits;
-    const std::uint64_t bytes = F::shape.leaf_bytes(level) << group;
-    const std::uint64_t outputs = std::uint64_t{1} << F::facts.output_bits;
-    const auto leaf =
-        F::leaf(output_address{random() % (outputs / bytes) * bytes},
-                {.allowed = random() % 2 == 0 ? readable : read_write, .from = quire_test::ordinary_privilege<F>},
-                level, group);
-    if (!leaf) return i;
-    for (std::size_t k = 0; k < std::size_t{1} << group; ++k) {
-      const auto entry = static_cast<word>(*leaf + k * F::step(level, group));
-      this->put(table, i + k, random() % 2 == 0 ? F::clear_accessed(entry) : entry);
-    }
-    return i + (std::size_t{1} << group) - 1;
-  }
-};
-
-}  // namespace
 
 QUIRE_TYPED_TEST("a receiver is told every entry once and every table", walked_formats) {
   using word = typename Format::word;
