@@ -59,6 +59,7 @@ set(quire_core_headers
     include/quire/policy/table_source.hpp
     include/quire/policy/update.hpp
     include/quire/policy/yield.hpp
+    include/quire/walk/cursor.hpp
     include/quire/walk/descend.hpp
     include/quire/walk/entry_visitor.hpp
     include/quire/walk/flags.hpp
@@ -138,4 +139,9 @@ set(quire_hosted_headers
     include/quire/print/runs.hpp
     include/quire/print/short_text.hpp
     include/quire/print/stream.hpp
-    include/quire/print/values.hpp)
+    include/quire/print/values.hpp
+    include/quire/views/dirty_pages.hpp
+    include/quire/views/gaps.hpp
+    include/quire/views/mappings.hpp
+    include/quire/views/source.hpp
+    include/quire/views/tables.hpp)

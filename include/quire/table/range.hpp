@@ -69,6 +69,20 @@ template <pte_format Format>
   return detail::range_error<Format>(range);
 }
 
+// All input addresses of a format: one range, or the lower and the upper half (`upper` is empty otherwise).
+struct input_space {
+  input_range lower;
+  input_range upper{};
+};
+template <pte_format Format>
+inline constexpr input_space input_space_of = []() constexpr -> input_space {
+  constexpr std::uint64_t last = Format::shape.table_last_offset(Format::shape.root_level);
+  if (!Format::facts.sign_extended || Format::shape.input_bits() >= 64)
+    return {input_range::closed(input_address{0}, input_address{last})};
+  return {input_range::closed(input_address{0}, input_address{last >> 1U}),
+          input_range::closed(input_address{~(last >> 1U)}, input_address{~std::uint64_t{0}})};
+}();
+
 // The page that an address (of any byte) lies in.
 template <pte_format Format>
 [[nodiscard]] constexpr input_range page_of(input_address address) noexcept {

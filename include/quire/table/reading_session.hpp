@@ -13,6 +13,11 @@ template <class Table>
 class reading_session {
  public:
   using format = typename Table::format;
+  using table_type = Table;
+
+  // For who reads in other ways (views/): the root, as this session found it, and the memory to read tables by.
+  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
+  [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 
   // The leaf that translates `address`. Errors: no_root; those of look_up.
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
