@@ -4,6 +4,7 @@
 
 A row is WORKLOAD/FORMAT/POLICY/PATH. Policy `shared` is one lock, which costs nothing but in rows that say otherwise;
 `concurrent` is read sections. Path `run` has a memory policy that owns runs of entries, `word` one that does not.
+Rows of bench_views are apart: they are held to one another.
 Instructions, unlike times, do not depend on what else the machine does; of times only ratios within one run count.
 Exits 1 when a row misses.
 """
@@ -121,6 +122,23 @@ def over_word(rows):
             yield f"{name_of(row)}: {row['instructions_per_unit']:.2f}, under a lock {word:.2f}, at most {most:.2f}"
 
 
+def views(build, filters, plain):
+    """Shows what iterators cost beside callbacks (rows WAY/FORMAT/POLICY/CONTENT of bench_views); gives what misses."""
+    counted = {name: instructions / units for name, units, instructions in
+               measure.count(program(build, "bench_views"), filters)}
+    most = targets.VIEWS_MAY_COST * (targets.PLAIN_CALLS if plain else 1)
+    missed = []
+    for name, view in counted.items():
+        way, row = name.split("/", 1)
+        callback = counted.get("callback/" + row)
+        if way != "view" or not callback:
+            continue
+        print(f"{name}: {view:.2f} instructions a mapping, {view / callback:.2f} times the callback's {callback:.2f}")
+        if view > most * callback:
+            missed.append(f"{name}: {view / callback:.2f} times a callback, at most {most:g}")
+    return missed
+
+
 def compiler(build):
     with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
         path = next(line.split("=", 1)[1].strip() for line in cache if line.startswith("CMAKE_CXX_COMPILER:"))
@@ -155,7 +173,10 @@ def gate(args):
     for name in unlike:
         print(f"only {'in the baseline' if name in before else 'measured'}: {name}")
     print(f"{len(found)} rows, {len(better)} better, {len(worse)} worse than the baseline")
-    return 1 if worse or unlike else 0
+    missed = views(args.build, [], args.plain)
+    for line in missed:
+        print("MISSED", line)
+    return 1 if worse or unlike or missed else 0
 
 
 def main():
@@ -193,6 +214,8 @@ def main():
     if args.json:
         write_json(args.json, found)
     missed = [*over_target(rows), *over_limit(rows, limits), *(over_word(rows) if args.instructions else ())]
+    if args.instructions:
+        missed += views(args.build, args.filter, args.plain)
     for line in missed:
         print("MISSED", line)
     print(f"{len(rows)} rows, {len(missed)} misses")

@@ -84,6 +84,9 @@ SECTIONS_ADD = {"write_protect_all": 2, "age_all": 2, "clear_dirty_log": 64 * 2,
                 "split_again_64": 20, "fast_path": 5, "fast_path_sequential": 5, "fast_path_own_marks": 5, "fault_fast": 5}
 NOT_HELD = {"write_protect_mask_half", "write_protect_mask_one", "map_4k_range_again", "unmap_4k", "discard_4k"}
 
+# What a mapping of a table of pages may cost through views::mappings, beside for_each_mapping with the same function.
+VIEWS_MAY_COST = 2
+
 # How much of its committed baseline a row may cost.
 MAY_GROW_TO = 1.03
 
