@@ -3473,6 +3473,20 @@ template <pte_format Format>
   return detail::range_error<Format>(range);
 }
 
+// All input addresses of a format: one range, or the lower and the upper half (`upper` is empty otherwise).
+struct input_space {
+  input_range lower;
+  input_range upper{};
+};
+template <pte_format Format>
+inline constexpr input_space input_space_of = []() constexpr -> input_space {
+  constexpr std::uint64_t last = Format::shape.table_last_offset(Format::shape.root_level);
+  if (!Format::facts.sign_extended || Format::shape.input_bits() >= 64)
+    return {input_range::closed(input_address{0}, input_address{last})};
+  return {input_range::closed(input_address{0}, input_address{last >> 1U}),
+          input_range::closed(input_address{~(last >> 1U)}, input_address{~std::uint64_t{0}})};
+}();
+
 // The page that an address (of any byte) lies in.
 template <pte_format Format>
 [[nodiscard]] constexpr input_range page_of(input_address address) noexcept {
@@ -5946,6 +5960,11 @@ template <class Table>
 class reading_session {
  public:
   using format = typename Table::format;
+  using table_type = Table;
+
+  // For who reads in other ways (views/): the root, as this session found it, and the memory to read tables by.
+  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
+  [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 
   // The leaf that translates `address`. Errors: no_root; those of look_up.
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
@@ -7223,8 +7242,8 @@ constexpr result<void> annotate_concurrently(Operation& op, Section& section, So
 // One change of attributes over a range in a read section: by compare-exchange of each leaf, of a group under its lock.
 //
 // A right that is taken away may stay in a cache until the invalidation; whoever then finds the entry as wanted must
-// not take that for done. So an operation that takes away counts itself first (reduces()), and one that finds entries
-// as wanted while another is counted invalidates the range itself.
+// not take that for done. So a session that takes away counts itself first (reducing::begin), and one that finds
+// entries as wanted while another is counted invalidates the range itself (reducing::joins).
 
 namespace quire {
 
@@ -7350,6 +7369,7 @@ QUIRE_INLINE constexpr page_changes change_pages_concurrently(Memory& memory, co
   if ((pages.bits & (pages.bits >> 1U)) != 0 && is_one_stretch(pages.bits)) {
     const page_changes done = change_pages_concurrently(memory, run, entry_span{pages.first(), pages.last()}, change,
                                                         report, reductions, why);
+    // One by one: a struct that a call has written stays in memory.
     return {done.first, done.end, done.at, done.stopped, done.found_as_wanted, done.counted};
   }
   return detail::change_each_page(memory, run, detail::next_in_mask{pages}, change, report, reductions, why);
@@ -8031,10 +8051,12 @@ class concurrent_unmap {
           clear(run, base, mine, taken);
           base = i = span.first;
         }
-        if (!take<Run::level>(run.table, span, entry, run.address(span.first), taken)) continue;
-        const std::size_t size = span.last - span.first + 1;
-        mine |= (size >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << size) - 1) << (span.first - base);
-        i = span.last + 1;
+        const std::size_t behind =
+            take<Run::level>(run.table, span, end < base + 63 ? end : base + 63, entry, run.base, taken);
+        if (behind == i) continue;
+        const std::size_t size = behind - i;
+        mine |= (size >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << size) - 1) << (i - base);
+        i = behind;
       }
     }
     clear(run, base, mine, taken);
@@ -8062,8 +8084,9 @@ class concurrent_unmap {
   constexpr void freeze(table_address table, input_address base) noexcept {
     auto& memory = op_.policies.memory;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
+    constexpr std::size_t last = format::shape.entries(Level) - 1;
     taken_leaves taken;
-    for (std::size_t i = 0; i < format::shape.entries(Level);) {
+    for (std::size_t i = 0; i <= last;) {
       word entry = memory.template load<word>(table, i, order::acquire);
       const entry_kind kind = format::kind_of(entry, Level);
       if (kind == entry_kind::locked) {
@@ -8072,8 +8095,7 @@ class concurrent_unmap {
         // Locked as if it were absent: a marker's payload goes with it.
         if (memory.template compare_exchange<word>(table, i, entry, format::locked, order::acq_rel)) ++i;
       } else if (kind == entry_kind::leaf) {
-        const entry_span span = group_span<format>(entry, Level, i);
-        if (take<Level>(table, span, entry, base + i * bytes, taken)) i = span.last + 1;
+        i = take<Level>(table, group_span<format>(entry, Level, i), last, entry, base.value, taken);
       } else if (op_.lock(table, i, entry)) {
         if constexpr (Level > 0) freeze<Level - 1>(format::table_of(entry, Level), base + i * bytes);
         ++i;
@@ -8094,33 +8116,58 @@ class concurrent_unmap {
     }
     op_.unlinked(done, table);
   }
-  // Locks the leaf of entries `span`, which begins at `address` and read as `seen`. False: it is no longer that.
+  // Locks the leaf of entries `span`, which read as `seen`, and, if it is a single one, those single ones up to entry
+  // `last` that follow it. Gives the first entry that is not locked: that of the leaf where it is no longer what it
+  // was.
   template <int Level>
-  QUIRE_INLINE constexpr bool take(table_address table, entry_span span, word& seen, input_address address,
-                                   taken_leaves& taken) noexcept {
+  constexpr std::size_t take(table_address table, entry_span span, std::size_t last, word seen, std::uint64_t base,
+                             taken_leaves& taken) noexcept {
+    if (span.first == span.last) return take_singles<Level>(table, span.first, last, seen, base, taken);
+    if (!lock_group<Level>(op_, table, span)) return span.first;
     bool accessed = false, dirty = false;
-    if (span.first == span.last) {
-      if (!op_.lock(table, span.first, seen)) return false;
-      accessed = format::is_accessed(seen);
-      dirty = format::facts.has_dirty && format::is_dirty(seen);
-    } else {
-      if (!lock_group<Level>(op_, table, span)) return false;
-      for (std::size_t k = span.first; k <= span.last; ++k) {
-        const word was = op_.owned(table, k);
-        accessed = accessed || format::is_accessed(was);
-        dirty = dirty || (format::facts.has_dirty && format::is_dirty(was));
-      }
+    for (std::size_t k = span.first; k <= span.last; ++k) {
+      const word was = op_.owned(table, k);
+      accessed = accessed || format::is_accessed(was);
+      dirty = dirty || is_dirty(was);
     }
     taken.add(span, accessed, dirty);
-    if constexpr (reports_each) report<Level>(op_.owned(table, span.first), span, address, accessed, dirty);
-    return true;
+    if constexpr (reports_each) report<Level>(op_.owned(table, span.first), span, base, accessed, dirty);
+    return span.last + 1;
   }
   template <int Level>
-  constexpr void report(word was, entry_span span, input_address address, bool accessed, bool dirty) noexcept {
+  QUIRE_INLINE constexpr std::size_t take_singles(table_address table, std::size_t first, std::size_t last, word entry,
+                                                  std::uint64_t base, taken_leaves& taken) noexcept {
+    memory_in_loop<typename Operation::memory_type> memory = op_.policies.memory;
+    kernel::gathered_bits<word> bits;
+    std::size_t i = first;
+    // As operation::lock(). What is locked stays what it was until clear().
+    while (memory.template compare_exchange<word>(table, i, entry, format::lock(entry), order::acq_rel)) {
+      bits.add(entry);
+      if constexpr (reports_each) report<Level>(entry, {i, i}, base, format::is_accessed(entry), is_dirty(entry));
+      if (i++ == last) break;
+      entry = memory.template load<word>(table, i, order::acquire);
+      if (format::kind_of(entry, Level) != entry_kind::leaf || format::group_of(entry, Level) != 0) break;
+    }
+    if (i == first) return i;
+    const auto any = [&](const auto& test) {
+      if (bits.decides(test)) return !bits.none(test);
+      for (std::size_t k = first; k < i; ++k)
+        if (test(op_.owned(table, k))) return true;
+      return false;
+    };
+    taken.add({first, i - 1}, any(format::is_accessed), format::facts.has_dirty && any(format::is_dirty));
+    return i;
+  }
+  [[nodiscard]] static constexpr bool is_dirty(word entry) noexcept {
+    return format::facts.has_dirty && format::is_dirty(entry);
+  }
+  template <int Level>
+  constexpr void report(word was, entry_span span, std::uint64_t base, bool accessed, bool dirty) noexcept {
     attributes attrs = format::attributes_of(was, Level);
     attrs.accessed = accessed;
     attrs.dirty = dirty;
     const std::uint64_t bytes = format::shape.leaf_bytes(Level);
+    const input_address address = input_address{base} + span.first * bytes;
     for (std::size_t k = 0; k <= span.last - span.first; ++k)
       report_(removed_leaf{address + k * bytes, format::output_of(was, Level) + k * bytes, bytes, attrs});
   }
@@ -8519,8 +8566,8 @@ class concurrent_session : public page_session<Table> {
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
-    const auto root = table_->root();
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
+      const auto root = table_->root();
       if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
         const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
@@ -8529,10 +8576,12 @@ class concurrent_session : public page_session<Table> {
           return split_result{};  // one table of pages has it all
       }
     }
-    return lending([&](invalidator<policies_type>& invalidations,
-                       concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
-      return split_by_walk<Skip>(table_->policies(), root, section_, invalidations, debt, range, target, source);
-    });
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> debt = debt_;
+    const auto given = split_by_walk<Skip>(*table_, section_, lent, debt, range, target, source);
+    invalidations_.take_back(lent);
+    debt_ = debt;
+    return given;
   }
   // Makes one leaf, of at most `largest_level`, of every table wholly inside the range whose leaves continue one
   // another with equal attributes. Caller must: know that the memory behind it is one piece and that nobody tracks it
@@ -8627,12 +8676,13 @@ class concurrent_session : public page_session<Table> {
         }
       }
     }
-    const result<bool> any = lending([&](invalidator<policies_type>& invalidations,
-                                         concurrent_debt<policies_type>& debt) __attribute__((always_inline)) {
-      return changing_by_walk(
-          *table_, section_, invalidations, debt, pages, change, why, report,
-          change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
-    });
+    decltype(auto) lent = invalidations_.lend();
+    concurrent_debt<policies_type> debt = debt_;
+    const auto any =
+        changing_by_walk(*table_, section_, lent, debt, pages, change, why, report,
+                         change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
+    invalidations_.take_back(lent);
+    debt_ = debt;
     if (!any) return any.error();
     return change_outcome{.any = *any, .is_split = false};
   }
@@ -8655,25 +8705,18 @@ class concurrent_session : public page_session<Table> {
     return any;
   }
   template <walk_flags Skip, class Source>
-  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(
-      policies_type& policies, result<table_address> root, Section& section, invalidator<policies_type>& invalidations,
-      concurrent_debt<policies_type>& debt, input_range range, int target, Source& source) noexcept {
+  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(Table& table, Section& section,
+                                                                        invalidator<policies_type>& invalidations,
+                                                                        concurrent_debt<policies_type>& debt,
+                                                                        input_range range, int target,
+                                                                        Source& source) noexcept {
+    const auto root = table.root();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{policies, *root, invalidations, debt};
+    operation_type op{table.policies(), *root, invalidations, debt};
     const split_result done = split_concurrently<Skip>(op, section, source, range, target);
     op.finish();
     return done;
-  }
-  // Gives function(invalidations, debt) of copies in their place, as invalidator::lend().
-  template <class Function>
-  QUIRE_INLINE constexpr auto lending(Function&& function) noexcept {
-    decltype(auto) lent = invalidations_.lend();
-    concurrent_debt<policies_type> debt = debt_;
-    const auto given = function(lent, debt);
-    invalidations_.take_back(lent);
-    debt_ = debt;
-    return given;
   }
   QUIRE_INLINE constexpr void retire_unlinked() noexcept {
     if (debt_.unlinked.count == 0) [[likely]]
@@ -12525,3 +12568,114 @@ static_assert(*second_stage<3>::leaf(output_address{0x8020'0000}, {.allowed = re
 static_assert(!second_stage<3>::leaf(output_address{0}, {.allowed = no_access}, 0));
 
 }  // namespace quire::vtd
+
+// ---- quire/walk/cursor.hpp ----------------------------------------------------------------------
+
+// A walk that can be put down and taken up again, as an iterator needs it. It keeps the tables on the way to where it
+// stands, so taking it up is no descent: the way leads up or down only where a table ends or begins.
+//
+//   cursor<Format> place{root, range};
+//   while (place.resume(visitor) != errc::none) ...      as often as the visitor puts it down
+//
+// The visitor is that of walk() with walk_flag::leaf and no other call (walker.hpp), and it sees the same runs but for
+// where they are cut. The cursor reads nothing itself: it goes down by the table entry that the visitor hands it.
+//
+// Guarantees
+// - failed(i, code) puts the walk down after entry i, retry(i) before it; resume() gives the code, or busy.
+// - Between two calls the cursor may be copied: each copy is a walk of its own from there on.
+//
+// Caller must: keep the tables that the cursor stands in from being given back (a lock, a read section) for as long as
+// it is taken up again. Entries may change meanwhile; those it has passed are not looked at again.
+
+namespace quire {
+
+template <pte_format Format>
+class cursor {
+  using word = typename Format::word;
+  static constexpr int top = Format::shape.root_level;
+
+ public:
+  // One that has arrived.
+  constexpr cursor() noexcept = default;
+  // Requires of the range: as walk().
+  constexpr cursor(table_address root, input_range range) noexcept
+      : first_(range.first().value), last_(range.last().value) {
+    enter<top>(root, first_ - input_offset<Format>(range.first()));
+  }
+
+  // Walks on until the visitor puts the walk down; none: the whole range was walked.
+  template <class Visitor>
+  QUIRE_INLINE constexpr errc resume(Visitor& visitor) {
+    if (level_ == 0) [[likely]] {
+      if (const errc said = step<0>(visitor); said != errc::none) [[likely]]
+        return said;
+    }
+    return resume_above(visitor);
+  }
+
+  // Of the table that the walk stands in; after resume() gave an error, that of the run where it was put down.
+  [[nodiscard]] QUIRE_INLINE constexpr int level() const noexcept { return level_; }
+
+ private:
+  // What is left of a table: the entries from `next` to `last`. `base` is the input address of entry 0.
+  struct place {
+    table_address table{};
+    std::uint64_t base = 0;
+    std::size_t next = 0;
+    std::size_t last = 0;
+  };
+
+  template <class Visitor>
+  [[gnu::noinline]] constexpr errc resume_above(Visitor& visitor) {
+    while (level_ <= top)
+      if (const errc said = step_at<0>(visitor); said != errc::none) return said;
+    return errc::none;
+  }
+  template <int Level, class Visitor>
+  constexpr errc step_at(Visitor& visitor) {
+    if constexpr (Level < top) {
+      if (level_ != Level) return step_at<Level + 1>(visitor);
+    }
+    return step<Level>(visitor);
+  }
+
+  // One run of the table that the walk stands in. None: goes on at level_.
+  template <int Level, class Visitor>
+  QUIRE_INLINE constexpr errc step(Visitor& visitor) {
+    place& here = way_[Level];
+    if (here.next <= here.last) [[likely]] {
+      const entry_run<Format, Level, Level == 0> run{here.table, here.base, here.next, here.last};
+      const run_stop<word> stop = visitor.leaves(run);
+      if (stop.why == stop_reason::failed || stop.why == stop_reason::retry) [[likely]] {
+        here.next = stop.why == stop_reason::failed ? stop.index + 1 : stop.index;
+        return stop.code;
+      }
+      if constexpr (Level > 0) {
+        if (stop.why != stop_reason::done) {
+          here.next = stop.index + 1;
+          enter<Level - 1>(Format::table_of(stop.entry, Level), run.address(stop.index).value);
+          return errc::none;
+        }
+      }
+    }
+    level_ = Level + 1;
+    return errc::none;
+  }
+
+  template <int Level>
+  constexpr void enter(table_address table, std::uint64_t base) noexcept {
+    constexpr int shift = Format::shape.shift(Level);
+    const std::uint64_t table_last = base + Format::shape.table_last_offset(Level);
+    const std::uint64_t first = first_ > base ? first_ - base : 0;
+    const std::uint64_t last = (last_ < table_last ? last_ : table_last) - base;
+    way_[Level] = {table, base, static_cast<std::size_t>(first >> shift), static_cast<std::size_t>(last >> shift)};
+    level_ = Level;
+  }
+
+  std::uint64_t first_ = 0;
+  std::uint64_t last_ = 0;
+  int level_ = top + 1;  // above the root: arrived
+  place way_[Format::shape.levels]{};
+};
+
+}  // namespace quire
