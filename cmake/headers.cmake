@@ -96,6 +96,7 @@ set(quire_core_headers
     include/quire/table/page_table.hpp
     include/quire/table/range.hpp
     include/quire/table/reading_session.hpp
+    include/quire/table/replace.hpp
     include/quire/table/session.hpp
     include/quire/table/shared.hpp
     include/quire/table/shared_session.hpp

@@ -125,6 +125,12 @@ concept section_of = concurrent_locking<L> && std::is_same_v<S, typename L::sect
 template <class Lock, class L>
 concept lock_of = std::is_same_v<Lock, typename L::mutex>;
 
+// The lock of locking::none.
+struct no_lock {
+  constexpr void lock() noexcept {}
+  constexpr void unlock() noexcept {}
+};
+
 // Says that the caller holds the lock already and keeps it.
 struct already_held_t {};
 inline constexpr already_held_t already_held{};

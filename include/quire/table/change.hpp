@@ -281,6 +281,10 @@ struct change_outcome {
   bool any = false;
   bool is_split = false;
 };
+[[nodiscard]] QUIRE_INLINE constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
+  if (!done) return done.error();
+  return done->any;
+}
 
 // Visitor: applies `change` to every leaf that holds one of the pages, a block or group that is only partly among them
 // as a whole.

@@ -15,10 +15,6 @@ class reading_session {
   using format = typename Table::format;
   using table_type = Table;
 
-  // For who reads in other ways (views/): the root, as this session found it, and the memory to read tables by.
-  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
-  [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
-
   // The leaf that translates `address`. Errors: no_root; those of look_up.
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
     if (!root_.reaches(address)) [[unlikely]]
@@ -52,7 +48,7 @@ class reading_session {
     return walk<(walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry), format>(memory, *root, range,
                                                                                           visitor);
   }
-  // The tables themselves, for whoever reads entry by entry as long as the session lasts (a dump). Errors: no_root.
+  // The tables themselves, for whoever reads in other ways (views/, a dump) as long as the session lasts. Errors: no_root.
   [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
   [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 

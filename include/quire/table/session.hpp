@@ -3,8 +3,8 @@
 // shared_session.hpp.) When it ends it completes the invalidations it owes and then unlocks: no change that takes
 // something away outlives the lock unannounced.
 //
-// Every operation checks its input first; an error names the input address and changes nothing. Operations that may
-// take tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
+// Every operation checks its input first; an error names the address and changes nothing. Operations that may take
+// tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
 #pragma once
 
 #include <cstddef>  // nullptr_t
@@ -14,19 +14,13 @@
 #include <quire/table/change.hpp>           // change_range
 #include <quire/table/collapse.hpp>         // collapse_range, prune_range
 #include <quire/table/dirty.hpp>            // take_dirty
-#include <quire/table/map.hpp>              // map_range
 #include <quire/table/map_leaf.hpp>         // map_absent_leaf
 #include <quire/table/reading_session.hpp>  // reading_session
+#include <quire/table/replace.hpp>          // map_over
 #include <quire/table/split.hpp>            // split_range
 #include <quire/table/unmap.hpp>            // unmap_range
 
 namespace quire {
-
-// The lock of locking::none.
-struct no_lock {
-  constexpr void lock() noexcept {}
-  constexpr void unlock() noexcept {}
-};
 
 template <class Table, class Lock>
 class exclusive_session : public reading_session<Table> {
@@ -343,10 +337,6 @@ class exclusive_session : public reading_session<Table> {
     if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
     return change_outcome{.any = done->any, .is_split = false};
   }
-  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
-    if (!done) return done.error();
-    return done->any;
-  }
   // Of the session it knows nothing, so that what the session is need not be in memory.
   template <class Pages, class Report>
   [[nodiscard, gnu::noinline]] static constexpr result<changed_leaves> change_by_walk(Table& table, Pages pages,
@@ -374,13 +364,9 @@ class exclusive_session : public reading_session<Table> {
                                                                          word entry, const input_range& range,
                                                                          int target, Source& source) noexcept {
     operation_type op{table.policies(), table_address{root}, invalidations};
-    split_leaves<operation_type, Source> visitor{op, source, range, target};
-    const std::uint64_t first = range.first().value;
-    const std::size_t i = format::shape.index(first, 1);
-    const entry_run<format, 1, true> run{table_address{at}, first & ~format::shape.table_last_offset(1), i, i};
-    if (target <= 1) static_cast<void>(visitor.leaves(run, entry));
+    const split_result done = split_entry(op, source, table_address{at}, entry, range, target);
     op.finish();
-    return visitor.result();
+    return done;
   }
   template <walk_flags Skip, class Source>
   [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
@@ -398,35 +384,9 @@ class exclusive_session : public reading_session<Table> {
                                                    const input_range& range, output_address output,
                                                    const attributes& wanted, Source& source, const map_options& options,
                                                    Report report) noexcept {
-    const auto root = table.root();
-    if (!root) return root.error();
-    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table.policies(), *root, invalidations};
-    // What an earlier operation of this session took away must be forgotten before anything is made there.
-    static_cast<void>(invalidations.complete());
-    if (options.replace) {
-      const auto replaced = take_away(op, source, range, output, wanted, options, report);
-      if (!replaced) return replaced;
-      static_cast<void>(invalidations.complete());
-    }
-    const auto done = map_range(op, source, range, output, wanted, options);
-    if (done) op.finish_install(range);
-    return done;
-  }
-  // map with replace: room for the new mapping is reserved, then what overlaps goes, to be forgotten before anything is
-  // made there.
-  template <class Source, class Report>
-  [[gnu::noinline]] static constexpr result<void> take_away(operation_type& op, Source& source, input_range range,
-                                                            output_address output, const attributes& wanted,
-                                                            const map_options& options, Report& report) noexcept {
-    if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
-    std::size_t tables = tables_needed<format>(range, output, options);
-    for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
-    if (!source.reserve(tables)) return error{errc::no_memory, -1, range.first().value};
-    if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
-    static_cast<void>(unmap_range(op, range, report));
-    op.finish();
-    return {};
+    return with(table, invalidations, range, [&](operation_type& op) -> result<void> {
+      return map_over(op, invalidations, source, range, output, wanted, options, report);
+    });
   }
 
   Lock* lock_;

@@ -226,6 +226,19 @@ constexpr split_result split_range(Operation& op, Source& source, input_range ra
   return visitor.result();
 }
 
+// The same for a range inside one entry of level 1, which is in `table` and reads `entry`.
+template <class Operation, class Source>
+constexpr split_result split_entry(Operation& op, Source& source, table_address table, typename Operation::word entry,
+                                   input_range range, int target) noexcept {
+  using format = typename Operation::format;
+  split_leaves<Operation, Source> visitor{op, source, range, target};
+  const std::uint64_t first = range.first().value;
+  const std::size_t i = format::shape.index(first, 1);
+  const entry_run<format, 1, true> run{table, first & ~format::shape.table_last_offset(1), i, i};
+  if (target <= 1) static_cast<void>(visitor.leaves(run, entry));
+  return visitor.result();
+}
+
 // The levels that an eager split down to pages may skip: level 0, unless it has groups to break.
 template <pte_format Format>
 inline constexpr walk_flags split_skips = (Format::group_sizes(0) & ~1U) == 0 ? walk_flag::skip_level<0> : walk_flags{};

@@ -311,10 +311,6 @@ class concurrent_session : public page_session<Table> {
     if (!any) return any.error();
     return change_outcome{.any = *any, .is_split = false};
   }
-  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
-    if (!done) return done.error();
-    return done->any;
-  }
   template <class Pages, class Report>
   QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, Section& section,
                                                             invalidator<policies_type>& invalidations,
