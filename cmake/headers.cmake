@@ -142,6 +142,7 @@ set(quire_hosted_headers
     include/quire/print/stream.hpp
     include/quire/print/values.hpp
     include/quire/views/dirty_pages.hpp
+    include/quire/views/foreign.hpp
     include/quire/views/gaps.hpp
     include/quire/views/mappings.hpp
     include/quire/views/source.hpp

@@ -7,6 +7,7 @@
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
+#include <utility>  // exchange
 
 #include <quire/policy/foreign_memory.hpp>  // foreign_memory
 #include <quire/table/foreign_finding.hpp>  // foreign_finding, foreign_bounds
@@ -36,7 +37,8 @@ struct read_by_the_visitor {
   }
 };
 
-// `Receiver`: foreign_walk() in foreign.hpp says what it has.
+// `Receiver`: foreign_walk() in foreign.hpp says what it has. One that is to be told a little at a time (by a cursor) has
+// pauses() as well, asked after each entry.
 template <pte_format Format, class Memory, class Receiver>
 class foreign_visitor {
   using word = typename Format::word;
@@ -56,6 +58,8 @@ class foreign_visitor {
     bool in_hole = false;   // the last entry was unreadable
     std::size_t first = 0;  // the first entry that is wanted
     entry_span torn{1, 0};  // the last group that was told to be torn
+    bool kept = false;      // the next entry was read when the walk was put down
+    word entry = 0;
   };
 
  public:
@@ -74,11 +78,13 @@ class foreign_visitor {
       here.begun = true;
       here.first = run.first;
     }
-    word entry = 0;
-    bool in_hand = false;  // a neighbour that turned out not to be of the group was read already
+    word entry = here.entry;
+    // A neighbour that turned out not to be of the group was read already.
+    bool in_hand = std::exchange(here.kept, false);
     for (std::size_t i = run.first; i <= run.last; ++i) {
       if (!in_hand && !read(run, i, entry)) {
         if (over_) return ends_at(run, i);
+        if (is_to_pause()) return stop::failed(i, errc::stopped);
         continue;
       }
       in_hand = false;
@@ -95,6 +101,11 @@ class foreign_visitor {
         if (!leaf(run, i, entry, in_hand)) return ends_at(run, at);
         if (in_hand) --i;
       } else receiver_.unmapped(entry, level, run.address(i));
+      if (is_to_pause()) {
+        here.kept = in_hand;
+        here.entry = entry;
+        return stop::failed(i, errc::stopped);
+      }
     }
     return stop::done();
   }
@@ -113,6 +124,12 @@ class foreign_visitor {
       static_cast<void>(tell(foreign_defect::out_of_budget, run, i, 0));
     }
     return stop::failed(i, errc::stopped);
+  }
+
+  // Whether the walk is put down behind an entry, to be taken up again.
+  [[nodiscard]] constexpr bool is_to_pause() const noexcept {
+    if constexpr (requires { receiver_.pauses(); }) return receiver_.pauses();
+    else return false;
   }
 
   // Gives whether to go on.
