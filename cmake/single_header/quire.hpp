@@ -2577,6 +2577,12 @@ concept section_of = concurrent_locking<L> && std::is_same_v<S, typename L::sect
 template <class Lock, class L>
 concept lock_of = std::is_same_v<Lock, typename L::mutex>;
 
+// The lock of locking::none.
+struct no_lock {
+  constexpr void lock() noexcept {}
+  constexpr void unlock() noexcept {}
+};
+
 // Says that the caller holds the lock already and keeps it.
 struct already_held_t {};
 inline constexpr already_held_t already_held{};
@@ -4394,7 +4400,8 @@ struct read_by_the_visitor {
   }
 };
 
-// `Receiver`: foreign_walk() in foreign.hpp says what it has.
+// `Receiver`: foreign_walk() in foreign.hpp says what it has. One that is to be told a little at a time (by a cursor) has
+// pauses() as well, asked after each entry.
 template <pte_format Format, class Memory, class Receiver>
 class foreign_visitor {
   using word = typename Format::word;
@@ -4414,6 +4421,8 @@ class foreign_visitor {
     bool in_hole = false;   // the last entry was unreadable
     std::size_t first = 0;  // the first entry that is wanted
     entry_span torn{1, 0};  // the last group that was told to be torn
+    bool kept = false;      // the next entry was read when the walk was put down
+    word entry = 0;
   };
 
  public:
@@ -4432,11 +4441,13 @@ class foreign_visitor {
       here.begun = true;
       here.first = run.first;
     }
-    word entry = 0;
-    bool in_hand = false;  // a neighbour that turned out not to be of the group was read already
+    word entry = here.entry;
+    // A neighbour that turned out not to be of the group was read already.
+    bool in_hand = std::exchange(here.kept, false);
     for (std::size_t i = run.first; i <= run.last; ++i) {
       if (!in_hand && !read(run, i, entry)) {
         if (over_) return ends_at(run, i);
+        if (is_to_pause()) return stop::failed(i, errc::stopped);
         continue;
       }
       in_hand = false;
@@ -4453,6 +4464,11 @@ class foreign_visitor {
         if (!leaf(run, i, entry, in_hand)) return ends_at(run, at);
         if (in_hand) --i;
       } else receiver_.unmapped(entry, level, run.address(i));
+      if (is_to_pause()) {
+        here.kept = in_hand;
+        here.entry = entry;
+        return stop::failed(i, errc::stopped);
+      }
     }
     return stop::done();
   }
@@ -4471,6 +4487,12 @@ class foreign_visitor {
       static_cast<void>(tell(foreign_defect::out_of_budget, run, i, 0));
     }
     return stop::failed(i, errc::stopped);
+  }
+
+  // Whether the walk is put down behind an entry, to be taken up again.
+  [[nodiscard]] constexpr bool is_to_pause() const noexcept {
+    if constexpr (requires { receiver_.pauses(); }) return receiver_.pauses();
+    else return false;
   }
 
   // Gives whether to go on.
@@ -5546,6 +5568,10 @@ struct change_outcome {
   bool any = false;
   bool is_split = false;
 };
+[[nodiscard]] QUIRE_INLINE constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
+  if (!done) return done.error();
+  return done->any;
+}
 
 // Visitor: applies `change` to every leaf that holds one of the pages, a block or group that is only partly among them
 // as a whole.
@@ -5962,10 +5988,6 @@ class reading_session {
   using format = typename Table::format;
   using table_type = Table;
 
-  // For who reads in other ways (views/): the root, as this session found it, and the memory to read tables by.
-  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
-  [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
-
   // The leaf that translates `address`. Errors: no_root; those of look_up.
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
     if (!root_.reaches(address)) [[unlikely]]
@@ -5999,7 +6021,7 @@ class reading_session {
     return walk<(walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry), format>(memory, *root, range,
                                                                                           visitor);
   }
-  // The tables themselves, for whoever reads entry by entry as long as the session lasts (a dump). Errors: no_root.
+  // The tables themselves, for whoever reads in other ways (views/, a dump) as long as the session lasts. Errors: no_root.
   [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
   [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 
@@ -6234,6 +6256,19 @@ constexpr split_result split_range(Operation& op, Source& source, input_range ra
   split_leaves<Operation, Source> visitor{op, source, range, target};
   static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry | Skip), typename Operation::format>(
       op.policies.memory, op.root, range, visitor));
+  return visitor.result();
+}
+
+// The same for a range inside one entry of level 1, which is in `table` and reads `entry`.
+template <class Operation, class Source>
+constexpr split_result split_entry(Operation& op, Source& source, table_address table, typename Operation::word entry,
+                                   input_range range, int target) noexcept {
+  using format = typename Operation::format;
+  split_leaves<Operation, Source> visitor{op, source, range, target};
+  const std::uint64_t first = range.first().value;
+  const std::size_t i = format::shape.index(first, 1);
+  const entry_run<format, 1, true> run{table, first & ~format::shape.table_last_offset(1), i, i};
+  if (target <= 1) static_cast<void>(visitor.leaves(run, entry));
   return visitor.result();
 }
 
@@ -6572,22 +6607,58 @@ constexpr void discard_range(Operation& op, input_range range) noexcept {
 
 }  // namespace quire
 
+// ---- quire/table/replace.hpp --------------------------------------------------------------------
+
+// All that map() of an exclusive holder may have to do: what is in the way goes first, if that is asked for.
+
+namespace quire {
+
+// Room for the new mapping is reserved, then what overlaps it goes, to be forgotten before anything is made there.
+// Errors, before anything is changed: those of check_mapping; no_memory.
+template <class Operation, class Source, class Report>
+[[gnu::noinline]] constexpr result<void> take_away(Operation& op, Source& source, input_range range,
+                                                   output_address output, const attributes& wanted,
+                                                   const map_options& options, Report& report) noexcept {
+  using format = typename Operation::format;
+  if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
+  std::size_t tables = tables_needed<format>(range, output, options);
+  for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
+  if (!source.reserve(tables)) return error{errc::no_memory, -1, range.first().value};
+  if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
+  static_cast<void>(unmap_range(op, range, report));
+  op.finish();
+  return {};
+}
+
+// Maps the range. What an earlier operation of the session took away, or this one, is forgotten before anything is made
+// there. Errors: those of take_away, if options.replace; those of map_range.
+template <class Operation, class P, class Source, class Report>
+constexpr result<void> map_over(Operation& op, invalidator<P>& invalidations, Source& source, input_range range,
+                                output_address output, const attributes& wanted, const map_options& options,
+                                Report& report) noexcept {
+  static_cast<void>(invalidations.complete());
+  if (options.replace) {
+    const auto replaced = take_away(op, source, range, output, wanted, options, report);
+    if (!replaced) return replaced;
+    static_cast<void>(invalidations.complete());
+  }
+  const auto done = map_range(op, source, range, output, wanted, options);
+  if (done) op.finish_install(range);
+  return done;
+}
+
+}  // namespace quire
+
 // ---- quire/table/session.hpp --------------------------------------------------------------------
 
 // The exclusive session: every operation of a table, for whoever holds its lock alone. (What the read side may do is in
 // shared_session.hpp.) When it ends it completes the invalidations it owes and then unlocks: no change that takes
 // something away outlives the lock unannounced.
 //
-// Every operation checks its input first; an error names the input address and changes nothing. Operations that may
-// take tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
+// Every operation checks its input first; an error names the address and changes nothing. Operations that may take
+// tables accept a source for them (a cache topped up outside the lock); without one they use Policies::tables.
 
 namespace quire {
-
-// The lock of locking::none.
-struct no_lock {
-  constexpr void lock() noexcept {}
-  constexpr void unlock() noexcept {}
-};
 
 template <class Table, class Lock>
 class exclusive_session : public reading_session<Table> {
@@ -6904,10 +6975,6 @@ class exclusive_session : public reading_session<Table> {
     if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
     return change_outcome{.any = done->any, .is_split = false};
   }
-  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
-    if (!done) return done.error();
-    return done->any;
-  }
   // Of the session it knows nothing, so that what the session is need not be in memory.
   template <class Pages, class Report>
   [[nodiscard, gnu::noinline]] static constexpr result<changed_leaves> change_by_walk(Table& table, Pages pages,
@@ -6935,13 +7002,9 @@ class exclusive_session : public reading_session<Table> {
                                                                          word entry, const input_range& range,
                                                                          int target, Source& source) noexcept {
     operation_type op{table.policies(), table_address{root}, invalidations};
-    split_leaves<operation_type, Source> visitor{op, source, range, target};
-    const std::uint64_t first = range.first().value;
-    const std::size_t i = format::shape.index(first, 1);
-    const entry_run<format, 1, true> run{table_address{at}, first & ~format::shape.table_last_offset(1), i, i};
-    if (target <= 1) static_cast<void>(visitor.leaves(run, entry));
+    const split_result done = split_entry(op, source, table_address{at}, entry, range, target);
     op.finish();
-    return visitor.result();
+    return done;
   }
   template <walk_flags Skip, class Source>
   [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
@@ -6959,35 +7022,9 @@ class exclusive_session : public reading_session<Table> {
                                                    const input_range& range, output_address output,
                                                    const attributes& wanted, Source& source, const map_options& options,
                                                    Report report) noexcept {
-    const auto root = table.root();
-    if (!root) return root.error();
-    if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
-    operation_type op{table.policies(), *root, invalidations};
-    // What an earlier operation of this session took away must be forgotten before anything is made there.
-    static_cast<void>(invalidations.complete());
-    if (options.replace) {
-      const auto replaced = take_away(op, source, range, output, wanted, options, report);
-      if (!replaced) return replaced;
-      static_cast<void>(invalidations.complete());
-    }
-    const auto done = map_range(op, source, range, output, wanted, options);
-    if (done) op.finish_install(range);
-    return done;
-  }
-  // map with replace: room for the new mapping is reserved, then what overlaps goes, to be forgotten before anything is
-  // made there.
-  template <class Source, class Report>
-  [[gnu::noinline]] static constexpr result<void> take_away(operation_type& op, Source& source, input_range range,
-                                                            output_address output, const attributes& wanted,
-                                                            const map_options& options, Report& report) noexcept {
-    if (const auto legal = check_mapping<format>(range, output, wanted, options); !legal) return legal;
-    std::size_t tables = tables_needed<format>(range, output, options);
-    for (const input_address end : {range.first(), range.last() + 1}) tables += needs_at_boundary(op, end).tables;
-    if (!source.reserve(tables)) return error{errc::no_memory, -1, range.first().value};
-    if (const auto settled = settle_ends(op, source, range, partial::split); !settled) return settled;
-    static_cast<void>(unmap_range(op, range, report));
-    op.finish();
-    return {};
+    return with(table, invalidations, range, [&](operation_type& op) -> result<void> {
+      return map_over(op, invalidations, source, range, output, wanted, options, report);
+    });
   }
 
   Lock* lock_;
@@ -8685,10 +8722,6 @@ class concurrent_session : public page_session<Table> {
     debt_ = debt;
     if (!any) return any.error();
     return change_outcome{.any = *any, .is_split = false};
-  }
-  [[nodiscard]] QUIRE_INLINE static constexpr result<bool> any_of(const result<change_outcome>& done) noexcept {
-    if (!done) return done.error();
-    return done->any;
   }
   template <class Pages, class Report>
   QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, Section& section,
