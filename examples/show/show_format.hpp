@@ -101,7 +101,7 @@ table_report show_made(const request& asked, std::ostream& text) {
   told.root = *session.root();
   told.trouble = map_all<F>(session, asked);
   if (!told.trouble.empty()) return told;
-  for (const quire::input_range& part : quire::input_space<F>) {
+  for (const quire::input_range& part : quire::input_parts<F>) {
     const auto done = session.for_each_mapping(
         part, [&](const quire::mapping& leaf) { told.mappings.push_back({leaf, leaf.attrs.allowed}); });
     if (!done) told.trouble = name_of(done.error().code);
@@ -115,7 +115,7 @@ table_report show_image(const request& asked, std::ostream& text) {
   table_report told;
   told.root = asked.root;
   const quire::memory_dump image{asked.image->data(), asked.image->size(), asked.base};
-  for (const quire::input_range& part : quire::input_space<F>)
+  for (const quire::input_range& part : quire::input_parts<F>)
     static_cast<void>(quire::foreign_for_each_mapping<F>(
         image, asked.root, part, [&](const quire::foreign_mapping& leaf) { told.mappings.push_back(leaf); },
         [&](const quire::foreign_finding& finding) { told.findings.push_back(finding); }, asked.bounds));

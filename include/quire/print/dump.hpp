@@ -27,12 +27,10 @@ enum class dump_style : unsigned char { tree, runs, raw };
 
 // All that a format translates: two ranges where addresses are sign extended.
 template <pte_format F>
-inline constexpr auto input_space = []() constexpr {
-  constexpr std::uint64_t last = F::shape.table_last_offset(F::shape.root_level);
-  if constexpr (!F::facts.sign_extended) return std::array{input_range::closed(input_address{0}, input_address{last})};
-  else
-    return std::array{input_range::closed(input_address{0}, input_address{last >> 1U}),
-                      input_range::closed(input_address{~(last >> 1U)}, input_address{~std::uint64_t{0}})};
+inline constexpr auto input_parts = []() constexpr {
+  constexpr input_space all = input_space_of<F>;
+  if constexpr (all.upper.defect() != errc::none) return std::array{all.lower};
+  else return std::array{all.lower, all.upper};
 }();
 
 namespace detail {
@@ -187,7 +185,7 @@ constexpr result<foreign_summary> dump_foreign(Memory&& memory, table_address ro
                                                const foreign_bounds& bounds = {}) {
   detail::dump_writer<Format, Out> writer{style, root, out};
   foreign_summary total;
-  for (const input_range& part : input_space<Format>) {
+  for (const input_range& part : input_parts<Format>) {
     foreign_bounds left = bounds;
     left.budget -= total.entries;
     const auto summary = foreign_walk<Format>(memory, root, part, writer, left);
