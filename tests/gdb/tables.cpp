@@ -76,7 +76,7 @@ template <class Table>
 void expect(std::ostream& out, const char* name, Table& table) {
   expect_dumps(out, name, table);
   std::size_t leaves = 0;
-  for (const input_range& part : input_space<typename Table::format>)
+  for (const input_range& part : input_parts<typename Table::format>)
     if (!table.exclusive().for_each_mapping(part, [&](const mapping&) { ++leaves; })) out << "failed\n";
   out << "summary " << name << '\n' << *table.root() << ", " << leaves << " leaves\n";
 }

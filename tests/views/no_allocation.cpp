@@ -93,9 +93,9 @@ TEST_CASE("views over 16 GiB of pages allocate nothing") {
     bytes += page;
     if (first_output == 0) first_output = output;
   }
-  for (const mapping& one : session | views::dirty_mappings(ram)) dirty += one.bytes;
-  for (const input_range& one : session | views::gaps) gaps += one.last() - one.first() + 1;
-  for (const views::found_table& one : session | views::tables) leaf_tables += one.level == 0 ? 1U : 0U;
+  for (const mapping one : session | views::dirty_mappings(ram)) dirty += one.bytes;
+  for (const input_range one : session | views::gaps) gaps += one.last() - one.first() + 1;
+  for (const views::found_table one : session | views::tables) leaf_tables += one.level == 0 ? 1U : 0U;
   for (const input_address at : views::dirty_pages<format>(bitmap, {.first = ram.first(), .pages = bitmap.pages()}))
     marked += at >= ram.first() ? 1U : 0U;
   const std::size_t after = allocations;

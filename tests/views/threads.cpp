@@ -83,17 +83,17 @@ TEST_CASE("views read beside threads that change the table") {
     ++passes;
     auto session = table.concurrent(section);
     input_address next = guest.first();
-    for (const mapping& one : session | views::mappings) {
+    for (const mapping one : session | views::mappings) {
       wrong += one.input >= next && one.output == behind(one.input) ? 0U : 1U;
       next = one.input + one.bytes;
       ++seen;
     }
     input_address gap_end{};
-    for (const input_range& gap : session | views::gaps(guest)) {
+    for (const input_range gap : session | views::gaps(guest)) {
       wrong += gap.first() >= gap_end && gap.last() <= guest.last() ? 0U : 1U;
       gap_end = gap.last() + 1;
     }
-    for (const views::found_table& one : session | views::tables) wrong += one.level <= 2 ? 0U : 1U;
+    for (const views::found_table one : session | views::tables) wrong += one.level <= 2 ? 0U : 1U;
   }
   over = true;
   other.join();
