@@ -173,7 +173,7 @@ struct guest_ops {
 
 // ---- a table -------------------------------------------------------------------------------------
 
-enum { GUEST_TABLE_WORDS = 64, GUEST_CACHE_WORDS = 8, GUEST_SESSION_WORDS = 10, GUEST_SLOT_WORDS = 16 };
+enum { GUEST_TABLE_WORDS = 64, GUEST_CACHE_WORDS = 8, GUEST_SESSION_WORDS = 12, GUEST_SLOT_WORDS = 16 };
 
 struct guest_table {  // guest_table_create
   uint64_t storage[GUEST_TABLE_WORDS];
