@@ -42,3 +42,5 @@
 // allocation, error) must not, or every operation carries them.
 #define QUIRE_INLINE [[gnu::always_inline]] inline
 #define QUIRE_COLD [[gnu::noinline, gnu::cold]]
+// Behind the parameters of a lambda, whose operator() has no place for such an attribute in C++20.
+#define QUIRE_INLINE_LAMBDA __attribute__((always_inline))

@@ -22,6 +22,7 @@ SHARED = {
     *(f"share/quire/{name}" for name in ("copyright", "usage", "quire-config.cmake", "quire-config-version.cmake")),
     *(f"share/quire/quire-{tier}-targets.cmake" for tier in ("core", "hosted")),
     "share/pkgconfig/quire.pc",
+    "share/quire/gdb/quire_printers.py",
 }
 SAYS_FIRST = "one leaf of 1024 MiB, then 513 tables; 0x80123456 -> 0x140123456\n"
 SAYS_CHECKED = "the oracles have nothing to say\n"

@@ -88,14 +88,15 @@ template <pte_format Format, order Order = order::acquire, class Memory>
 template <pte_format Format, order Order = order::acquire, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate_in_reach(Memory& memory, table_address root,
                                                                                input_address address) noexcept {
-  return descend_then<Format, Order>(
-      memory, root, address,
-      [&]<int Level>(table_address, std::size_t, typename Format::word entry) -> result<output_address> {
-        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
-          return no_leaf<Format>(entry, Level, address);
-        const std::uint64_t inside = (Format::shape.leaf_bytes(Level) << Format::group_of(entry, Level)) - 1;
-        return Format::output_of(entry, Level) + (address.value & inside);
-      });
+  return descend_then<Format, Order>(memory, root, address,
+                                     [&]<int Level>(table_address, std::size_t, typename Format::word entry)
+                                         QUIRE_INLINE_LAMBDA -> result<output_address> {
+                                           if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
+                                             return no_leaf<Format>(entry, Level, address);
+                                           const std::uint64_t inside =
+                                               (Format::shape.leaf_bytes(Level) << Format::group_of(entry, Level)) - 1;
+                                           return Format::output_of(entry, Level) + (address.value & inside);
+                                         });
 }
 
 namespace detail {

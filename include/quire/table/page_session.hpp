@@ -7,9 +7,9 @@
 
 namespace quire {
 
-template <class Table>
-class page_session : public reading_session<Table> {
-  using base = reading_session<Table>;
+template <class Table, bool KeepsRoot>
+class page_session : public reading_session<Table, KeepsRoot> {
+  using base = reading_session<Table, KeepsRoot>;
 
  public:
   using format = typename Table::format;

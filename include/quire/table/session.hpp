@@ -295,7 +295,7 @@ class exclusive_session : public reading_session<Table> {
       if (lock_ != nullptr) lock_->lock();
       this->find_root();
     }
-    return this->root_.get().has_value();
+    return this->root().has_value();
   }
 
   [[nodiscard]] constexpr Table& table() noexcept { return *table_; }

@@ -62,7 +62,8 @@ template <pte_format Format, class P, class Mark>
   using word = typename Format::word;
   memory_in_loop<std::remove_reference_t<decltype(policies.memory)>> memory = policies.memory;
   return descend_then<Format, P::locking::reader_order>(
-      memory, root, address, [&]<int Level>(table_address table, std::size_t i, word entry) -> write_grant {
+      memory, root, address,
+      [&]<int Level>(table_address table, std::size_t i, word entry) QUIRE_INLINE_LAMBDA -> write_grant {
         if constexpr (Level != 0) return detail::why_not_granted<Format>(entry, Level);
         else {
           if (!Format::is_grantable(entry)) [[unlikely]]

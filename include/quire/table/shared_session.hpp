@@ -10,11 +10,10 @@ namespace quire {
 
 // Several may be at work at once, beside the hardware; never beside an exclusive session.
 template <class Table, shared_lockable RwLock>
-class shared_session : public page_session<Table> {
+class shared_session : public page_session<Table, false> {
  public:
-  constexpr shared_session(Table& table, RwLock& lock) noexcept : page_session<Table>(table), lock_(lock) {
+  constexpr shared_session(Table& table, RwLock& lock) noexcept : page_session<Table, false>(table), lock_(lock) {
     lock_.lock_shared();
-    this->find_root();
   }
   shared_session(const shared_session&) = delete;
   shared_session& operator=(const shared_session&) = delete;
@@ -26,11 +25,11 @@ class shared_session : public page_session<Table> {
 
 // What a fault needs of a section, and no more: it has nothing to complete and nothing to retire.
 template <class Table, read_section Section>
-class section_session : public page_session<Table> {
+class section_session : public page_session<Table, false> {
  public:
-  constexpr section_session(Table& table, Section& section) noexcept : page_session<Table>(table), section_(section) {
+  constexpr section_session(Table& table, Section& section) noexcept
+      : page_session<Table, false>(table), section_(section) {
     section_.enter();
-    this->find_root();
   }
   section_session(const section_session&) = delete;
   section_session& operator=(const section_session&) = delete;

@@ -30,8 +30,8 @@
 namespace quire {
 
 template <class Table, class Section>
-class concurrent_session : public page_session<Table> {
-  using base = page_session<Table>;
+class concurrent_session : public page_session<Table, true> {
+  using base = page_session<Table, true>;
   using base::table_;
   using policies_type = typename Table::policies_type;
   using operation_type = concurrent_operation<typename Table::format, policies_type>;
@@ -246,7 +246,7 @@ class concurrent_session : public page_session<Table> {
       section_.enter();
       this->find_root();
     }
-    return this->root_.get().has_value();
+    return this->root().has_value();
   }
 
   [[nodiscard]] constexpr Table& table() noexcept { return *table_; }
