@@ -407,6 +407,8 @@ template <int Levels>
 // allocation, error) must not, or every operation carries them.
 #define QUIRE_INLINE [[gnu::always_inline]] inline
 #define QUIRE_COLD [[gnu::noinline, gnu::cold]]
+// Behind the parameters of a lambda, whose operator() has no place for such an attribute in C++20.
+#define QUIRE_INLINE_LAMBDA __attribute__((always_inline))
 
 // ---- quire/result.hpp ---------------------------------------------------------------------------
 
@@ -4325,14 +4327,15 @@ template <pte_format Format, order Order = order::acquire, class Memory>
 template <pte_format Format, order Order = order::acquire, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate_in_reach(Memory& memory, table_address root,
                                                                                input_address address) noexcept {
-  return descend_then<Format, Order>(
-      memory, root, address,
-      [&]<int Level>(table_address, std::size_t, typename Format::word entry) -> result<output_address> {
-        if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
-          return no_leaf<Format>(entry, Level, address);
-        const std::uint64_t inside = (Format::shape.leaf_bytes(Level) << Format::group_of(entry, Level)) - 1;
-        return Format::output_of(entry, Level) + (address.value & inside);
-      });
+  return descend_then<Format, Order>(memory, root, address,
+                                     [&]<int Level>(table_address, std::size_t, typename Format::word entry)
+                                         QUIRE_INLINE_LAMBDA -> result<output_address> {
+                                           if (Format::kind_of(entry, Level) != entry_kind::leaf) [[unlikely]]
+                                             return no_leaf<Format>(entry, Level, address);
+                                           const std::uint64_t inside =
+                                               (Format::shape.leaf_bytes(Level) << Format::group_of(entry, Level)) - 1;
+                                           return Format::output_of(entry, Level) + (address.value & inside);
+                                         });
 }
 
 namespace detail {
@@ -5982,7 +5985,9 @@ class found_root {
 
 namespace quire {
 
-template <class Table>
+// `KeepsRoot`: begins all of its calls from the root that it found first. A session of a single call asks for it then,
+// which costs fewer registers.
+template <class Table, bool KeepsRoot = true>
 class reading_session {
  public:
   using format = typename Table::format;
@@ -5990,20 +5995,23 @@ class reading_session {
 
   // The leaf that translates `address`. Errors: no_root; those of look_up.
   [[nodiscard]] constexpr result<mapping> lookup(input_address address) noexcept {
-    if (!root_.reaches(address)) [[unlikely]]
-      return root_.why_not(address);
-    return look_up_in_reach<format, Table::locking::reader_order>(table_->policies().memory, root_.table(), address);
+    const auto root = reach();
+    if (!root.reaches(address)) [[unlikely]]
+      return root.why_not(address);
+    return look_up_in_reach<format, Table::locking::reader_order>(table_->policies().memory, root.table(), address);
   }
   // Where `address` leads.
   [[nodiscard]] QUIRE_INLINE constexpr result<output_address> translate(input_address address) noexcept {
-    if (!root_.reaches(address)) [[unlikely]]
-      return root_.why_not(address);
-    return translate_in_reach<format, Table::locking::reader_order>(table_->policies().memory, root_.table(), address);
+    const auto root = reach();
+    if (!root.reaches(address)) [[unlikely]]
+      return root.why_not(address);
+    return translate_in_reach<format, Table::locking::reader_order>(table_->policies().memory, root.table(), address);
   }
   // The payload of the marker at `address`. Errors: no_root, beyond_input; not_mapped where there is none.
   [[nodiscard]] constexpr result<std::uint64_t> annotation(input_address address) noexcept {
-    if (!root_.reaches(address)) return root_.why_not(address);
-    const auto found = descend<format, Table::locking::reader_order>(table_->policies().memory, root_.table(), address);
+    const auto root = reach();
+    if (!root.reaches(address)) return root.why_not(address);
+    const auto found = descend<format, Table::locking::reader_order>(table_->policies().memory, root.table(), address);
     if (format::kind_of(found.entry, found.level) != entry_kind::marker)
       return error{errc::not_mapped, static_cast<std::int8_t>(found.level), address.value};
     return format::payload_of(found.entry);
@@ -6012,7 +6020,7 @@ class reading_session {
   // ends it with errc::stopped.
   template <class Function>
   constexpr result<void> for_each_mapping(input_range range, Function&& function) {
-    const auto root = root_.get();
+    const auto root = reach().get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     auto& memory = table_->policies().memory;
@@ -6021,18 +6029,30 @@ class reading_session {
     return walk<(walk_flag::leaf | walk_flag::shared | walk_flag::stop_on_retry), format>(memory, *root, range,
                                                                                           visitor);
   }
-  // The tables themselves, for whoever reads in other ways (views/, a dump) as long as the session lasts. Errors: no_root.
-  [[nodiscard]] constexpr result<table_address> root() const noexcept { return root_.get(); }
+  // The tables themselves, for whoever reads in other ways (views/, a dump) as long as the session lasts. Errors:
+  // no_root.
+  [[nodiscard]] constexpr result<table_address> root() const noexcept { return reach().get(); }
   [[nodiscard]] constexpr auto& memory() const noexcept { return table_->policies().memory; }
 
  protected:
   constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
   // Once the session has what keeps the root from going, its lock or its section. What only reads begins from this one;
-  // what changes things asks the table, which the compiler finds cheaper for a session of one call.
-  QUIRE_INLINE constexpr void find_root() noexcept { root_ = found_root<format>{table_->root()}; }
+  // what changes things asks the table.
+  QUIRE_INLINE constexpr void find_root() noexcept
+    requires KeepsRoot
+  {
+    root_ = found_root<format>{table_->root()};
+  }
+  [[nodiscard]] QUIRE_INLINE constexpr found_root<format> reach() const noexcept {
+    if constexpr (KeepsRoot) return root_;
+    else return found_root<format>{table_->root()};
+  }
 
   Table* table_;
-  found_root<format> root_{};
+
+ private:
+  struct nothing {};
+  [[no_unique_address]] std::conditional_t<KeepsRoot, found_root<format>, nothing> root_{};
 };
 
 }  // namespace quire
@@ -6933,7 +6953,7 @@ class exclusive_session : public reading_session<Table> {
       if (lock_ != nullptr) lock_->lock();
       this->find_root();
     }
-    return this->root_.get().has_value();
+    return this->root().has_value();
   }
 
   [[nodiscard]] constexpr Table& table() noexcept { return *table_; }
@@ -8297,7 +8317,8 @@ template <pte_format Format, class P, class Mark>
   using word = typename Format::word;
   memory_in_loop<std::remove_reference_t<decltype(policies.memory)>> memory = policies.memory;
   return descend_then<Format, P::locking::reader_order>(
-      memory, root, address, [&]<int Level>(table_address table, std::size_t i, word entry) -> write_grant {
+      memory, root, address,
+      [&]<int Level>(table_address table, std::size_t i, word entry) QUIRE_INLINE_LAMBDA -> write_grant {
         if constexpr (Level != 0) return detail::why_not_granted<Format>(entry, Level);
         else {
           if (!Format::is_grantable(entry)) [[unlikely]]
@@ -8376,9 +8397,9 @@ constexpr result<bool> age_page(P& policies, table_address root, input_address a
 
 namespace quire {
 
-template <class Table>
-class page_session : public reading_session<Table> {
-  using base = reading_session<Table>;
+template <class Table, bool KeepsRoot>
+class page_session : public reading_session<Table, KeepsRoot> {
+  using base = reading_session<Table, KeepsRoot>;
 
  public:
   using format = typename Table::format;
@@ -8442,8 +8463,8 @@ class page_session : public reading_session<Table> {
 namespace quire {
 
 template <class Table, class Section>
-class concurrent_session : public page_session<Table> {
-  using base = page_session<Table>;
+class concurrent_session : public page_session<Table, true> {
+  using base = page_session<Table, true>;
   using base::table_;
   using policies_type = typename Table::policies_type;
   using operation_type = concurrent_operation<typename Table::format, policies_type>;
@@ -8658,7 +8679,7 @@ class concurrent_session : public page_session<Table> {
       section_.enter();
       this->find_root();
     }
-    return this->root_.get().has_value();
+    return this->root().has_value();
   }
 
   [[nodiscard]] constexpr Table& table() noexcept { return *table_; }
@@ -8830,11 +8851,10 @@ namespace quire {
 
 // Several may be at work at once, beside the hardware; never beside an exclusive session.
 template <class Table, shared_lockable RwLock>
-class shared_session : public page_session<Table> {
+class shared_session : public page_session<Table, false> {
  public:
-  constexpr shared_session(Table& table, RwLock& lock) noexcept : page_session<Table>(table), lock_(lock) {
+  constexpr shared_session(Table& table, RwLock& lock) noexcept : page_session<Table, false>(table), lock_(lock) {
     lock_.lock_shared();
-    this->find_root();
   }
   shared_session(const shared_session&) = delete;
   shared_session& operator=(const shared_session&) = delete;
@@ -8846,11 +8866,11 @@ class shared_session : public page_session<Table> {
 
 // What a fault needs of a section, and no more: it has nothing to complete and nothing to retire.
 template <class Table, read_section Section>
-class section_session : public page_session<Table> {
+class section_session : public page_session<Table, false> {
  public:
-  constexpr section_session(Table& table, Section& section) noexcept : page_session<Table>(table), section_(section) {
+  constexpr section_session(Table& table, Section& section) noexcept
+      : page_session<Table, false>(table), section_(section) {
     section_.enter();
-    this->find_root();
   }
   section_session(const section_session&) = delete;
   section_session& operator=(const section_session&) = delete;
