@@ -41,7 +41,8 @@ namespace quire::views {
 
 template <class S>
 concept open_session =
-    requires { typename S::table_type; } && std::derived_from<S, reading_session<typename S::table_type>>;
+    requires { typename S::table_type; } && (std::derived_from<S, reading_session<typename S::table_type, true>> ||
+                                             std::derived_from<S, reading_session<typename S::table_type, false>>);
 
 template <class T>
 concept table_without_lock = requires(T& table) {
