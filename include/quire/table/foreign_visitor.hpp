@@ -37,8 +37,8 @@ struct read_by_the_visitor {
   }
 };
 
-// `Receiver`: foreign_walk() in foreign.hpp says what it has. One that is to be told a little at a time (by a cursor) has
-// pauses() as well, asked after each entry.
+// `Receiver`: foreign_walk() in foreign.hpp says what it has. One that is to be told a little at a time (by a cursor)
+// has pauses() as well, asked after each entry.
 template <pte_format Format, class Memory, class Receiver>
 class foreign_visitor {
   using word = typename Format::word;
