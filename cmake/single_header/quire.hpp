@@ -7365,6 +7365,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
   word entry = 0, after = 0;
   const auto changes = [&] {  // of what is no leaf it changes nothing
     i = entries.index();
+    // Acquire: whoever left the entry as wanted was counted before (reducing::others).
     entry = memory.template load<word>(table, i, order::acquire);
     after = Flipping ? static_cast<word>(entry ^ flips) : change(entry);
     return Flipping ? static_cast<word>(~entry & change.applies_to.mask) == zeros : after != entry;
@@ -8628,6 +8629,7 @@ class concurrent_session : public page_session<Table, true> {
       const auto root = table_->root();
       if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
+        // Acquire: other sessions publish tables meanwhile.
         const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
         if (here.found && format::kind_of(memory.template load<word>(here.run.table, here.run.first, order::acquire),
                                           1) == entry_kind::table) [[likely]]

@@ -75,6 +75,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
   word entry = 0, after = 0;
   const auto changes = [&] {  // of what is no leaf it changes nothing
     i = entries.index();
+    // Acquire: whoever left the entry as wanted was counted before (reducing::others).
     entry = memory.template load<word>(table, i, order::acquire);
     after = Flipping ? static_cast<word>(entry ^ flips) : change(entry);
     return Flipping ? static_cast<word>(~entry & change.applies_to.mask) == zeros : after != entry;

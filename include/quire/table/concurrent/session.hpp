@@ -195,6 +195,7 @@ class concurrent_session : public page_session<Table, true> {
       const auto root = table_->root();
       if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
+        // Acquire: other sessions publish tables meanwhile.
         const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
         if (here.found && format::kind_of(memory.template load<word>(here.run.table, here.run.first, order::acquire),
                                           1) == entry_kind::table) [[likely]]
