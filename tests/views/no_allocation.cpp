@@ -3,7 +3,7 @@
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
 #include <cstdlib>  // malloc, aligned_alloc, free
-#include <new>      // bad_alloc, align_val_t
+#include <new>      // bad_alloc, align_val_t, nothrow_t
 #include <vector>   // vector
 
 #include <range/v3/view/filter.hpp>     // filter
@@ -34,6 +34,14 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
   if (void* const block = std::aligned_alloc(align, (bytes + align - 1) / align * align)) return block;
   throw std::bad_alloc{};
 }
+// These call the first one by default, but a sanitizer brings its own.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
+void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
+void operator delete[](void* block) noexcept { ::operator delete(block); }
+void operator delete[](void* block, std::size_t) noexcept { ::operator delete(block); }
 void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
