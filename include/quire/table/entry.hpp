@@ -184,12 +184,17 @@ template <pte_format Format, class Memory, class Change>
 // The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
 using words_of_a_round = std::make_index_sequence<8>;
 
+// Calls function(first + K) for each.
+template <class Function, std::size_t... K>
+QUIRE_INLINE constexpr void each_of_round(std::size_t first, const Function& function,
+                                          std::index_sequence<K...>) noexcept {
+  (..., function(first + K));
+}
 // Calls function(i) for `first` and the n - 1 indices that follow.
 template <class Function>
 QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
-  [&]<std::size_t... K>(std::index_sequence<K...>) {
-    for (; n >= sizeof...(K); n -= sizeof...(K), first += sizeof...(K)) (..., function(first + K));
-  }(words_of_a_round{});
+  constexpr std::size_t round = words_of_a_round::size();
+  for (; n >= round; n -= round, first += round) each_of_round(first, function, words_of_a_round{});
   for (; n != 0; --n, ++first) function(first);
 }
 
