@@ -61,7 +61,7 @@ class exclusive_session : public reading_session<Table> {
     const map_options asked = options;  // lent as well
     const auto done =
         map_any<Source, Report>(*table_, lent, range, output, wanted, source, asked, static_cast<Report&&>(report));
-    invalidations_.take_back(lent);
+    invalidations_.go_on_as(lent);
     return done;
   }
   QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
@@ -231,14 +231,14 @@ class exclusive_session : public reading_session<Table> {
           decltype(auto) invalidations = invalidations_.lend();
           const auto done =
               split_found(*table_, invalidations, root->value, here.run.table.value, entry, range, target, source);
-          invalidations_.take_back(invalidations);
+          invalidations_.go_on_as(invalidations);
           return done;
         }
       }
     }
     decltype(auto) invalidations = invalidations_.lend();
     const auto done = split_by_walk<Skip>(*table_, invalidations, range, target, source);
-    invalidations_.take_back(invalidations);
+    invalidations_.go_on_as(invalidations);
     return done;
   }
   constexpr result<split_result> split(input_range range, int target = 0) noexcept {
