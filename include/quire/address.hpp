@@ -37,43 +37,48 @@ using table_address = address<struct table_address_kind>;    // where a table li
 // A non-empty range of input addresses. Written half-open or as a size; `closed` is for the range that ends with the
 // last byte of a 64-bit space. Inside, the last byte is kept, so nothing overflows.
 //
-// Errors: a range that is empty, reversed or wraps remembers so; every operation rejects it by that name.
+// Errors: a range that is empty, reversed or wraps remembers so, and every operation rejects it by that name. It ends
+// before it begins then, where it is empty right before: two words say it all, and travel in registers. (What would be
+// empty at 0 is empty at 1.)
 class input_range {
  public:
   constexpr input_range() noexcept = default;  // an empty range
   [[nodiscard]] static constexpr input_range half_open(input_address first, input_address end) noexcept {
-    if (end == first) return {first, first, errc::empty_range};
-    if (end < first) return {first, first, errc::range_overflow};
-    return {first, end - 1, errc::none};
+    if (end == first) return empty(first);
+    return {first, end < first ? input_address{0} : end - 1};
   }
   [[nodiscard]] static constexpr input_range closed(input_address first, input_address last) noexcept {
-    return {first, last, last < first ? errc::range_overflow : errc::none};
+    return {first, last};
   }
   [[nodiscard]] static constexpr input_range sized(input_address first, std::uint64_t bytes) noexcept {
-    if (bytes == 0) return {first, first, errc::empty_range};
-    return {first, first + (bytes - 1), (first + (bytes - 1)) < first ? errc::range_overflow : errc::none};
+    return bytes == 0 ? empty(first) : input_range{first, first + (bytes - 1)};
   }
 
   [[nodiscard]] constexpr input_address first() const noexcept { return first_; }
   [[nodiscard]] constexpr input_address last() const noexcept { return last_; }
-  [[nodiscard]] constexpr errc defect() const noexcept { return defect_; }
+  [[nodiscard]] constexpr errc defect() const noexcept {
+    if (first_ <= last_) return errc::none;
+    return first_ - last_ == 1 ? errc::empty_range : errc::range_overflow;
+  }
 
   // The part of this range inside `other`; both without defect and overlapping.
   [[nodiscard]] constexpr bool overlaps(input_range other) const noexcept {
     return first_ <= other.last_ && other.first_ <= last_;
   }
   [[nodiscard]] constexpr input_range clamped_to(input_range other) const noexcept {
-    return {first_ < other.first_ ? other.first_ : first_, last_ < other.last_ ? last_ : other.last_, errc::none};
+    return {first_ < other.first_ ? other.first_ : first_, last_ < other.last_ ? last_ : other.last_};
   }
   friend constexpr bool operator==(input_range, input_range) noexcept = default;
 
  private:
-  constexpr input_range(input_address first, input_address last, errc defect) noexcept
-      : first_(first), last_(last), defect_(defect) {}
+  constexpr input_range(input_address first, input_address last) noexcept : first_(first), last_(last) {}
+  [[nodiscard]] static constexpr input_range empty(input_address first) noexcept {
+    const input_address from = first.value == 0 ? input_address{1} : first;
+    return {from, from - 1};
+  }
 
-  input_address first_{};
-  input_address last_{};
-  errc defect_ = errc::empty_range;
+  input_address first_{1};
+  input_address last_{0};
 };
 
 }  // namespace quire

@@ -40,6 +40,20 @@ TEST_CASE("empty, reversed and wrapping ranges remember what is wrong") {
   CHECK(input_range::sized(top, 2).defect() == errc::range_overflow);
 }
 
+TEST_CASE("what begins at 0 is a range, or empty at 1") {
+  const input_address zero{0}, one{1};
+  CHECK(input_range::closed(zero, zero).defect() == errc::none);
+  for (const input_range nothing : {input_range::half_open(zero, zero), input_range::sized(zero, 0), input_range{}}) {
+    CHECK(nothing.defect() == errc::empty_range);
+    CHECK(nothing.first() == one);
+  }
+  CHECK(input_range::half_open(input_address{0x1000}, zero).defect() == errc::range_overflow);
+  CHECK(input_range::closed(input_address{0x1000}, input_address{0xfff}).defect() == errc::empty_range);
+}
+
+// Two words, which every calling convention passes in registers.
+static_assert(sizeof(input_range) == 2 * sizeof(std::uint64_t) && std::is_trivially_copyable_v<input_range>);
+
 TEST_CASE("the range that ends with the last byte of the space can be said") {
   const input_address last_page{~std::uint64_t{0} - 0xfff}, top{~std::uint64_t{0}};
   CHECK(input_range::closed(last_page, top).defect() == errc::none);
