@@ -13,35 +13,35 @@ namespace quire {
 template <pte_format Format>
 class found_root {
  public:
-  constexpr found_root() = default;  // there is none
-  QUIRE_INLINE constexpr explicit found_root(result<table_address> table) noexcept {
-    if (!table) [[unlikely]]
-      return;
-    table_ = *table;
-    entries_ = Format::shape.entries(Format::shape.root_level);
-  }
+  static constexpr std::uint64_t open = 1;  // beside the root's address, in a bit of it that is 0: there is a root
 
+  constexpr found_root() = default;  // there is none
+  // Without a branch, so that who asks only one of these questions pays for no other.
+  QUIRE_INLINE constexpr explicit found_root(std::uint64_t word) noexcept
+      : word_(word), entries_((word & open) * Format::shape.entries(Format::shape.root_level)) {}
+
+  [[nodiscard]] QUIRE_INLINE constexpr bool exists() const noexcept { return (word_ & open) != 0; }
   // Whether there is a root and `address` lies in its geometry: one comparison, of the index that a descent needs next.
   [[nodiscard]] QUIRE_INLINE constexpr bool reaches(input_address address) const noexcept {
-    if constexpr (Format::facts.sign_extended) return entries_ != 0 && is_translatable<Format>(address);
+    if constexpr (Format::facts.sign_extended) return exists() && is_translatable<Format>(address);
     else return address.value >> Format::shape.shift(Format::shape.root_level) < entries_;
   }
   // Errors, where it does not: no_root, beyond_input.
   [[nodiscard]] QUIRE_COLD constexpr error why_not(input_address address) const noexcept {
-    if (entries_ == 0) return {errc::no_root};
+    if (!exists()) return {errc::no_root};
     return {errc::beyond_input, -1, address.value};
   }
-  // Requires: reaches() said yes.
-  [[nodiscard]] QUIRE_INLINE constexpr table_address table() const noexcept { return table_; }
+  // Requires: exists().
+  [[nodiscard]] QUIRE_INLINE constexpr table_address table() const noexcept { return table_address{word_ - open}; }
   // Errors: no_root.
   [[nodiscard]] QUIRE_INLINE constexpr result<table_address> get() const noexcept {
-    if (entries_ == 0) [[unlikely]]
+    if (!exists()) [[unlikely]]
       return errc::no_root;
-    return table_;
+    return table();
   }
 
  private:
-  table_address table_{};
+  std::uint64_t word_ = 0;
   std::uint64_t entries_ = 0;  // none where there is no root: then nothing is in reach
 };
 

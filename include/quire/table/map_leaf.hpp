@@ -5,9 +5,11 @@
 
 #include <cstddef>  // size_t
 #include <cstdint>  // uint64_t
+#include <utility>  // declval
 
-#include <quire/table/map.hpp>     // map_options
-#include <quire/walk/descend.hpp>  // descend_to_table
+#include <quire/table/found_root.hpp>  // found_root
+#include <quire/table/map.hpp>         // map_options
+#include <quire/walk/descend.hpp>      // descend_to_run
 
 namespace quire {
 
@@ -47,40 +49,55 @@ struct install_beside_others {
 // map_concurrently() knows which. The size is asked first, so that the level is a constant in what follows.
 // install(memory, table, index, leaf) gives whether it wrote the entry, with release order: what is mapped is complete
 // before the leaf can be followed. One that compares is not spared entries that are not absent.
-template <order Order, int Level = 0, class Table, class P, class Install>
-[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(Table& table, invalidator<P>& session, input_range range,
-                                                          output_address output, const attributes& wanted,
-                                                          int largest_level, Install install) noexcept {
-  using format = typename Table::format;
-  constexpr std::uint64_t bytes = format::shape.leaf_bytes(Level);
-  // No range with a defect is so long.
-  if ((format::group_sizes(Level) & 1U) == 0 || range.last() - range.first() != bytes - 1) {
-    if constexpr (Level < format::shape.root_level)
-      return map_absent_leaf<Order, Level + 1>(table, session, range, output, wanted, largest_level, install);
+template <pte_format Format, order Order, int Level = 0, class P, class Install>
+[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(P& policies, found_root<Format> root, invalidator<P>& session,
+                                                          input_range range, output_address output,
+                                                          const attributes& wanted, int largest_level,
+                                                          Install install) noexcept {
+  constexpr std::uint64_t bytes = Format::shape.leaf_bytes(Level);
+  // What wraps has this size as well, but does not begin at a multiple of it.
+  if ((Format::group_sizes(Level) & 1U) == 0 || range.last() - range.first() != bytes - 1) {
+    if constexpr (Level < Format::shape.root_level)
+      return map_absent_leaf<Format, Order, Level + 1>(policies, root, session, range, output, wanted, largest_level,
+                                                       install);
     else return false;
   }
-  const auto root = table.root();
-  if (!root || largest_level < Level) [[unlikely]]
+  if (largest_level < Level || !root.exists()) [[unlikely]]
     return false;
-  if (!is_translatable<format>(range.first()) || !range.first().is_aligned(bytes)) [[unlikely]]
+  if (!is_translatable<Format>(range.first()) || !range.first().is_aligned(bytes)) [[unlikely]]
     return false;
-  auto& policies = table.policies();
   memory_in_loop<decltype(policies.memory)> memory = policies.memory;
-  const auto here = descend_to_run<format, Level, true, Order>(memory, *root, range.first(), range.first());
+  const auto here = descend_to_run<Format, Level, true, Order>(memory, root.table(), range.first(), range.first());
   if (!here.found) [[unlikely]]
     return false;
   const table_address at = here.run.table;
   const std::size_t i = here.run.first;
-  if (!Install::compares && memory.template load<typename format::word>(at, i, Order) != 0) [[unlikely]]
+  if (!Install::compares && memory.template load<typename Format::word>(at, i, Order) != 0) [[unlikely]]
     return false;
-  const auto leaf = format::leaf(output, wanted, Level, 0);
+  const auto leaf = Format::leaf(output, wanted, Level, 0);
   if (!leaf) [[unlikely]]
     return false;
   if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
   if (!install(memory, at, i, *leaf)) [[unlikely]]
     return false;
-  announce_install<format>(policies, session, range);
+  announce_install<Format>(policies, session, range);
   return true;
 }
+
+// What a session that is alone tells of a call of map() when there is more to do: in one piece of memory, which only
+// that call fills. Every call of map() would make way for arguments in registers.
+template <class Table, class Source>
+struct map_call {
+  Table& table;
+  input_address first;
+  std::uint64_t length;  // from there to the last byte: what map_absent_leaf() has asked for
+  output_address output;
+  const attributes& wanted;
+  Source& source;
+  map_options options;
+  decltype(std::declval<invalidator<typename Table::policies_type>&>().lend()) invalidations;
+
+  [[nodiscard]] constexpr input_range range() const noexcept { return input_range::closed(first, first + length); }
+};
 
 }  // namespace quire

@@ -13,6 +13,7 @@
 #include <utility>  // exchange, move
 
 #include <quire/table/concurrent/session.hpp>  // concurrent_session
+#include <quire/table/found_root.hpp>          // found_root
 #include <quire/table/growing.hpp>             // grows_from
 #include <quire/table/session.hpp>             // exclusive_session
 #include <quire/table/shared_session.hpp>      // shared_session, section_session
@@ -113,11 +114,10 @@ class page_table {
   // Where the hardware finds the root; no_root before create() and after close() or destroy(). Relaxed: whoever may ask
   // was told of the table after create(), and a section that is entered after close() was waited for sees it by the
   // fence in enter().
-  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> root() const noexcept {
-    const std::uint64_t seen = policies_.words.load(root_, order::relaxed);
-    if ((seen & open) == 0) [[unlikely]]
-      return errc::no_root;
-    return table_address{seen - open};
+  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> root() const noexcept { return find_root().get(); }
+  // The same for a session, which asks more of it.
+  [[nodiscard]] QUIRE_INLINE constexpr found_root<Format> find_root() const noexcept {
+    return found_root<Format>{policies_.words.load(root_, order::relaxed)};
   }
   [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
 
@@ -192,7 +192,7 @@ class page_table {
   }
 
   // The root's address with one of these in its low bits, where it has none; or nothing.
-  static constexpr std::uint64_t none = 0, open = 1, closed = 2;
+  static constexpr std::uint64_t none = 0, open = found_root<Format>::open, closed = 2;
 
   Policies policies_;
   std::uint64_t root_ = none;

@@ -60,16 +60,15 @@ class reading_session {
 
  protected:
   constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
-  // Once the session has what keeps the root from going, its lock or its section. What only reads begins from this one;
-  // what changes things asks the table.
+  // Once the session has what keeps the root from going, its lock or its section.
   QUIRE_INLINE constexpr void find_root() noexcept
     requires KeepsRoot
   {
-    root_ = found_root<format>{table_->root()};
+    root_ = table_->find_root();
   }
   [[nodiscard]] QUIRE_INLINE constexpr found_root<format> reach() const noexcept {
     if constexpr (KeepsRoot) return root_;
-    else return found_root<format>{table_->root()};
+    else return table_->find_root();
   }
 
   Table* table_;

@@ -14,7 +14,7 @@
 #include <quire/table/change.hpp>           // change_range
 #include <quire/table/collapse.hpp>         // collapse_range, prune_range
 #include <quire/table/dirty.hpp>            // take_dirty
-#include <quire/table/map_leaf.hpp>         // map_absent_leaf
+#include <quire/table/map_leaf.hpp>         // map_absent_leaf, map_call
 #include <quire/table/reading_session.hpp>  // reading_session
 #include <quire/table/replace.hpp>          // map_over
 #include <quire/table/split.hpp>            // split_range
@@ -50,21 +50,21 @@ class exclusive_session : public reading_session<Table> {
   // options.replace: then it is taken away as unmap does, report(removed_leaf) for each leaf entry if given, forgotten
   // by every cache, and the new mapping made. All or nothing. Errors: map.hpp.
   template <table_source Source, removal_report Report = std::nullptr_t>
-  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+  QUIRE_INLINE constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {},
                                           Report&& report = nullptr) noexcept {
-    if (!options.replace &&
-        map_absent_leaf<order::relaxed>(*table_, invalidations_, range, output, wanted, options.largest_level,
-                                        detail::install_alone<format, policies_type>{invalidations_})) [[likely]]
+    if (!options.replace && map_absent_leaf<format, order::relaxed>(
+                                table_->policies(), this->reach(), invalidations_, range, output, wanted,
+                                options.largest_level, detail::install_alone<format, policies_type>{invalidations_}))
+        [[likely]]
       return {};
-    decltype(auto) lent = invalidations_.lend();
-    const map_options asked = options;  // lent as well
-    const auto done =
-        map_any<Source, Report>(*table_, lent, range, output, wanted, source, asked, static_cast<Report&&>(report));
-    invalidations_.go_on_as(lent);
+    map_call<Table, Source> call{*table_, range.first(), range.last() - range.first(), output, wanted,
+                                 source,  options,       invalidations_.lend()};
+    const auto done = map_any<Source, Report>(call, static_cast<Report&&>(report));
+    invalidations_.go_on_as(call.invalidations);
     return done;
   }
-  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+  QUIRE_INLINE constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
                                           map_options options = {}) noexcept {
     return map(range, output, wanted, table_->policies().tables, options);
   }
@@ -145,19 +145,13 @@ class exclusive_session : public reading_session<Table> {
   template <class Report = const nothing_reported>
   QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_range range,
                                                                        Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing<format::write_protect>(every_page{range}, invalidation_reason::reduced, report);
+    return write_protecting(every_page{range}, report);
   }
   template <class Report = const nothing_reported>
   QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_address first, std::uint64_t mask,
                                                                        Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return change_outcome{.any = false, .is_split = true};
-    return changing<format::write_protect>(masked_pages<format>{first, mask}, invalidation_reason::reduced, report);
+    return write_protecting(masked_pages<format>{first, mask}, report);
   }
 
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
@@ -214,23 +208,23 @@ class exclusive_session : public reading_session<Table> {
   // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every
   // entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  QUIRE_INLINE constexpr result<split_result> split(const input_range& range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
-      const auto root = table_->root();
-      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+      const auto root = this->reach();
+      if (root.exists() && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
-        const auto here = descend_to_run<format, 1, true>(memory, *root, range.first(), range.last());
+        const auto here = descend_to_run<format, 1, true>(memory, root.table(), range.first(), range.last());
         if (here.found) [[likely]] {
           const word entry = memory.template load<word>(here.run.table, here.run.first, order::relaxed);
           if (format::kind_of(entry, 1) == entry_kind::table) [[likely]]
             return split_result{};  // one table of pages has it all
           decltype(auto) invalidations = invalidations_.lend();
-          const auto done =
-              split_found(*table_, invalidations, root->value, here.run.table.value, entry, range, target, source);
+          const auto done = split_found(*table_, invalidations, root.table().value, here.run.table.value, entry, range,
+                                        target, source);
           invalidations_.go_on_as(invalidations);
           return done;
         }
@@ -323,8 +317,8 @@ class exclusive_session : public reading_session<Table> {
   QUIRE_INLINE constexpr result<change_outcome> changing(const Pages& pages, invalidation_reason why,
                                                          Report& report) noexcept {
     policies_type& policies = table_->policies();
-    if (const auto root = table_->root(); root && pages.template is_sound<format>()) [[likely]] {
-      const auto here = descend_to_run<format, 0, true>(policies.memory, *root, pages.first(), pages.last());
+    if (const auto root = this->reach(); root.exists() && pages.template is_sound<format>()) [[likely]] {
+      const auto here = descend_to_run<format, 0, true>(policies.memory, root.table(), pages.first(), pages.last());
       if (here.found) [[likely]] {
         const changed_entries done =
             change_pages(policies.memory, here.run, pages.of_window(here.run), constant_change<Change>{}, report);
@@ -336,6 +330,13 @@ class exclusive_session : public reading_session<Table> {
     if (!done) return done.error();
     if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
     return change_outcome{.any = done->any, .is_split = false};
+  }
+  template <class Pages, class Report>
+  QUIRE_INLINE constexpr result<change_outcome> write_protecting(const Pages& pages, Report& report) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    return changing<format::write_protect>(pages, invalidation_reason::reduced, report);
   }
   // Of the session it knows nothing, so that what the session is need not be in memory.
   template <class Pages, class Report>
@@ -361,8 +362,8 @@ class exclusive_session : public reading_session<Table> {
   [[nodiscard, gnu::noinline]] static constexpr split_result split_found(Table& table,
                                                                          invalidator<policies_type>& invalidations,
                                                                          std::uint64_t root, std::uint64_t at,
-                                                                         word entry, const input_range& range,
-                                                                         int target, Source& source) noexcept {
+                                                                         word entry, input_range range, int target,
+                                                                         Source& source) noexcept {
     operation_type op{table.policies(), table_address{root}, invalidations};
     const split_result done = split_entry(op, source, table_address{at}, entry, range, target);
     op.finish();
@@ -370,8 +371,7 @@ class exclusive_session : public reading_session<Table> {
   }
   template <walk_flags Skip, class Source>
   [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
-      Table& table, invalidator<policies_type>& invalidations, const input_range& range, int target,
-      Source& source) noexcept {
+      Table& table, invalidator<policies_type>& invalidations, input_range range, int target, Source& source) noexcept {
     return with(table, invalidations, range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
@@ -380,12 +380,10 @@ class exclusive_session : public reading_session<Table> {
   }
   // All that map() may have to do; out of line, so that what most faults need is little code where they need it.
   template <class Source, class Report>
-  QUIRE_COLD static constexpr result<void> map_any(Table& table, invalidator<policies_type>& invalidations,
-                                                   const input_range& range, output_address output,
-                                                   const attributes& wanted, Source& source, const map_options& options,
-                                                   Report report) noexcept {
-    return with(table, invalidations, range, [&](operation_type& op) -> result<void> {
-      return map_over(op, invalidations, source, range, output, wanted, options, report);
+  QUIRE_COLD static constexpr result<void> map_any(map_call<Table, Source>& call, Report report) noexcept {
+    const auto range = call.range();
+    return with(call.table, call.invalidations, range, [&](operation_type& op) -> result<void> {
+      return map_over(op, call.invalidations, call.source, range, call.output, call.wanted, call.options, report);
     });
   }
 

@@ -60,10 +60,11 @@ class concurrent_session : public page_session<Table, true> {
   // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped.
   // Errors: map_concurrently.
   template <table_source Source>
-  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+  QUIRE_INLINE constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {}) noexcept {
-    if (map_absent_leaf<order::acquire>(*table_, invalidations_, range, output, wanted, options.largest_level,
-                                        detail::install_beside_others<format>{})) [[likely]]
+    if (map_absent_leaf<format, order::acquire>(table_->policies(), this->reach(), invalidations_, range, output,
+                                                wanted, options.largest_level, detail::install_beside_others<format>{}))
+        [[likely]]
       return {};
     decltype(auto) lent = invalidations_.lend();
     concurrent_debt<policies_type> same = debt_;  // a mapping unlinks no table and takes no right away
@@ -192,11 +193,12 @@ class concurrent_session : public page_session<Table, true> {
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
-      const auto root = table_->root();
-      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+      const auto root = this->reach();
+      if (root.exists() && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
         // Acquire: other sessions publish tables meanwhile.
-        const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
+        const auto here =
+            descend_to_run<format, 1, true, order::acquire>(memory, root.table(), range.first(), range.last());
         if (here.found && format::kind_of(memory.template load<word>(here.run.table, here.run.first, order::acquire),
                                           1) == entry_kind::table) [[likely]]
           return split_result{};  // one table of pages has it all
@@ -268,7 +270,7 @@ class concurrent_session : public page_session<Table, true> {
   template <class Source, class Guard>
   QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section,
                                                    invalidator<policies_type>& invalidations,
-                                                   concurrent_debt<policies_type>& debt, const input_range& range,
+                                                   concurrent_debt<policies_type>& debt, input_range range,
                                                    output_address output, const attributes& wanted, Source& source,
                                                    map_options options, Guard& guard) noexcept {
     const auto root = table.root();
@@ -287,8 +289,10 @@ class concurrent_session : public page_session<Table, true> {
     policies_type& policies = table_->policies();
     found_run<entry_run<format, 0, true>> here{};
     page_changes done{};
-    if (const auto root = table_->root(); !has_groups<format> && root && pages.template is_sound<format>()) [[likely]] {
-      here = descend_to_run<format, 0, true, order::acquire>(policies.memory, *root, pages.first(), pages.last());
+    if (const auto root = this->reach(); !has_groups<format> && root.exists() && pages.template is_sound<format>())
+        [[likely]] {
+      here =
+          descend_to_run<format, 0, true, order::acquire>(policies.memory, root.table(), pages.first(), pages.last());
       if (here.found) [[likely]] {
         done = change_pages_concurrently(policies.memory, here.run, pages.of_window(here.run), change, report,
                                          debt_.reductions, why);
