@@ -12,6 +12,7 @@
 namespace {
 
 using quire::entry_change;
+using quire::kernel::any_of;
 using quire::kernel::apply;
 using quire::kernel::fill;
 using quire::kernel::find_nonzero;
@@ -125,10 +126,11 @@ constexpr bool flips(std::size_t start, std::size_t n, buffer<Word> words) {
   return words == expected;
 }
 
-// Says no, and does nothing, or flips where each word answers yes; of whole blocks of words that do it says yes.
-// Requires: a test that some word answers.
+// Of whole blocks: flips where each word answers yes, or says no and does nothing. Requires: a test that some word
+// answers.
 template <class Word>
 bool flips_alike(std::size_t start, std::size_t n, const quire::entry_test<Word>& test, buffer<Word> words) {
+  if (!quire::kernel::is_whole_blocks<Word>(n)) return true;
   const Word bits = static_cast<Word>(0x81 | top_bit<Word>);
   bool all = true;
   buffer<Word> expected = words;
@@ -138,8 +140,16 @@ bool flips_alike(std::size_t start, std::size_t n, const quire::entry_test<Word>
   }
   const buffer<Word> before = words;
   const bool done = flip_alike<Word>(words.words + start, n, test.mask, test.value, bits);
-  if (n % (4 * quire::kernel::lanes<Word>) == 0 && done != all) return false;
-  return done ? all && words == expected : words == before;
+  return done == all && words == (done ? expected : before);
+}
+
+// Of whole blocks.
+template <class Word>
+bool finds_any(std::size_t start, std::size_t n, const buffer<Word>& words) {
+  if (!quire::kernel::is_whole_blocks<Word>(n)) return true;
+  Word any = 0;
+  for (std::size_t i = start; i < start + n; ++i) any = static_cast<Word>(any | words.words[i]);
+  return any_of<Word>(words.words + start, n) == any;
 }
 
 template <class Word>
@@ -149,7 +159,7 @@ bool all_right(std::size_t start, std::size_t n) {
   for (const pattern how : {pattern::none, pattern::alike, pattern::all_but_one})
     for (std::uint64_t seed = n; seed < n + (how == pattern::none ? 1 : 8); ++seed) {
       const buffer<Word> words{seed, how};
-      if (!flips<Word>(start, n, words)) return false;
+      if (!flips<Word>(start, n, words) || !finds_any<Word>(start, n, words)) return false;
       for (const entry_change<Word>& change : changes<Word>) {
         for (const Word quiet : {Word{0}, Word{0x40}, static_cast<Word>(0xc0 | top_bit<Word>)})
           if (!scans<Word>(start, n, change, quiet, words)) return false;

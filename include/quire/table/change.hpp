@@ -329,6 +329,21 @@ class change_leaves {
 template <pte_format Format, class Pages, class Memory, class Report>
 constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
                                       const entry_change<typename Format::word>& change, Report& report) noexcept {
+  // Few pages of a block: of the first harvest after logging began, when nothing was split then.
+  if constexpr (Format::shape.root_level > 0 && reports_nothing<Format, Report>) {
+    if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
+      const auto here = descend_to_run<Format, 1, false>(memory, root, range.first(), range.last());
+      if (here.found) {
+        const std::size_t i = here.run.first;
+        const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
+        const entry_span span = group_span<Format>(entry, 1, i);
+        if (Format::kind_of(entry, 1) == entry_kind::leaf && span.first == span.last) {
+          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
+          return change(before) == before ? changed_leaves{} : changed_in(here.run, span);
+        }
+      }
+    }
+  }
   change_leaves<Format, Memory, Pages, Report> visitor{memory, pages, change, report};
   static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), Format>(memory, root, pages.range(), visitor));
   return visitor.done;

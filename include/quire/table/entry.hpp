@@ -49,11 +49,29 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   }
 }
 
-// The same word, but one that the compiler takes for unknown: it stays in a register, and and-not takes it from there.
-template <class Word>
-[[nodiscard]] QUIRE_INLINE constexpr Word in_register(Word word) noexcept {
-  if (!std::is_constant_evaluated()) asm("" : "+r"(word));
-  return word;
+// The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
+using words_of_a_round = std::make_index_sequence<8>;
+
+// Calls function(first + K) for each.
+template <class Function, std::size_t... K>
+QUIRE_INLINE constexpr void each_of_round(std::size_t first, const Function& function,
+                                          std::index_sequence<K...>) noexcept {
+  (..., function(first + K));
+}
+// The bits that any of their words has.
+template <class Word, class Load, std::size_t... K>
+[[nodiscard]] QUIRE_INLINE constexpr Word any_of_round(std::size_t first, const Load& load,
+                                                       std::index_sequence<K...>) noexcept {
+  Word any = 0;
+  (..., (any = static_cast<Word>(any | load(first + K))));
+  return any;
+}
+// Calls function(i) for `first` and the n - 1 indices that follow.
+template <class Function>
+QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
+  constexpr std::size_t round = words_of_a_round::size();
+  for (; n >= round; n -= round, first += round) each_of_round(first, function, words_of_a_round{});
+  for (; n != 0; --n, ++first) function(first);
 }
 
 // A change as a loop over entries needs it, in words that stores to entries cannot change. Where `tested`, the change
@@ -71,7 +89,7 @@ struct loop_change {
 
   QUIRE_INLINE constexpr explicit loop_change(const entry_change<word>& c) noexcept
       : change{{c.applies_to.mask, c.applies_to.value}, c.keep, c.set},
-        mask(in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
+        mask(kernel::in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
         zeros(static_cast<word>(c.applies_to.mask & ~c.applies_to.value)),
         flipped(static_cast<word>(((c.applies_to.value | Format::quiet_bits) & ~(c.keep | c.set)) | (zeros & c.set))),
         tested(flipped != 0 && (c.applies_to.value & ~c.applies_to.mask) == 0 && (zeros & Format::quiet_bits) == 0 &&
@@ -81,6 +99,10 @@ struct loop_change {
     return (static_cast<word>(~entry) & mask) == zeros;
   }
   [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept { return change(entry) != entry; }
+  // Whether, for certain, none of the entries changes that together have the bits `any`.
+  [[nodiscard]] QUIRE_INLINE constexpr bool leaves_alone(word any) const noexcept {
+    return (change.applies_to.value & ~any) != 0;
+  }
 };
 
 // A change that is known where the code is made, wherever one is asked for.
@@ -123,23 +145,34 @@ QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, 
   return any;
 }
 
-// Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed. By
-// stores, and by an exchange where the hardware may write.
+// The same, by stores, and by an exchange where the hardware may write. Neighbours are alike most of the time: a round
+// that begins with an entry to be left alone is asked as a whole whether all are.
 template <pte_format Format, class Memory>
 [[gnu::noinline]] constexpr bool change_words(Memory& memory, table_address table, std::size_t first, std::size_t last,
                                               const entry_change<typename Format::word>& change) noexcept {
+  using word = typename Format::word;
+  constexpr std::size_t round = words_of_a_round::size();
   const loop_change<Format> wanted{change};
   memory_in_loop<Memory> in_loop = memory;
+  const auto load = [&](std::size_t i)
+                        QUIRE_INLINE_LAMBDA { return in_loop.template load<word>(table, i, order::relaxed); };
   bool contended = false;
-  const auto each = [&](bool tested) {
+  const auto each = [&](bool tested) QUIRE_INLINE_LAMBDA {
     std::size_t kept = 0;
-    for (std::size_t i = first; i <= last; ++i) {
+    const auto one = [&](std::size_t i) QUIRE_INLINE_LAMBDA {
       const plain_change done = change_plainly<Format>(in_loop, table, i, wanted, tested);
       if (done == plain_change::made) [[likely]]
-        continue;
+        return;
       contended = contended || done == plain_change::contended;
       ++kept;
+    };
+    std::size_t i = first, left = last - first + 1;
+    for (; tested && left >= round; left -= round, i += round) {
+      if (!wanted.is_plain(load(i)) && wanted.leaves_alone(any_of_round<word>(i, load, words_of_a_round{})))
+        kept += round;
+      else each_of_round(i, one, words_of_a_round{});
     }
+    for (; left != 0; --left, ++i) one(i);
     return kept <= last - first;
   };
   const bool any = wanted.tested ? each(true) : each(false);
@@ -170,32 +203,19 @@ template <pte_format Format, class Memory, class Change>
   if constexpr (run_memory<Memory, word>) {
     const std::size_t n = last - first + 1;
     const loop_change<Format> wanted{change};
-    if (wanted.tested) {
+    if (wanted.tested && kernel::is_whole_blocks<word>(n)) {
       word* words = memory.template own<word>(table, first, n);
-      const bool done = kernel::flip_alike<word>(words, n, wanted.mask, wanted.mask ^ wanted.zeros, wanted.flipped);
+      // The first says what to expect of the others.
+      const bool expected = wanted.is_plain(words[0]);
+      const bool alike =
+          expected ? kernel::flip_alike<word>(words, n, wanted.mask, wanted.mask ^ wanted.zeros, wanted.flipped)
+                   : wanted.leaves_alone(kernel::any_of<word>(words, n));
       memory.template written<word>(table, first, n);
-      if (done) [[likely]]
-        return true;
-    }
+      if (alike) [[likely]]
+        return expected;
+    } else if (n < kernel::lanes<word>) return change_words<Format>(memory, table, first, last, change);
     return change_owned<Format>(memory, table, first, n, change);
   } else return change_words<Format>(memory, table, first, last, change);
-}
-
-// The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
-using words_of_a_round = std::make_index_sequence<8>;
-
-// Calls function(first + K) for each.
-template <class Function, std::size_t... K>
-QUIRE_INLINE constexpr void each_of_round(std::size_t first, const Function& function,
-                                          std::index_sequence<K...>) noexcept {
-  (..., function(first + K));
-}
-// Calls function(i) for `first` and the n - 1 indices that follow.
-template <class Function>
-QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
-  constexpr std::size_t round = words_of_a_round::size();
-  for (; n >= round; n -= round, first += round) each_of_round(first, function, words_of_a_round{});
-  for (; n != 0; --n, ++first) function(first);
 }
 
 // What the entries [first, last] of one table have in common.

@@ -32,6 +32,14 @@ struct vector {
 template <class Word>
 using vector_of = typename vector<Word>::type;
 
+// The same word, but one that the compiler takes for unknown: it stays in a register, and nothing is worked out
+// for it beforehand.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr Word in_register(Word word) noexcept {
+  if (!std::is_constant_evaluated()) asm("" : "+r"(word));
+  return word;
+}
+
 // words[i] = first + i * step
 template <class Word>
 QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word step) noexcept {
@@ -42,7 +50,7 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
     for (std::size_t lane = 0; lane < l; ++lane) v0[lane] = static_cast<Word>(first + lane * step);
     vector_of<Word> v1 = v0 + stride, v2 = v1 + stride, v3 = v2 + stride;
     const Word block = static_cast<Word>(4 * l * step);
-    for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks) {
+    const auto fill_block = [&]() QUIRE_INLINE_LAMBDA {
       vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words);
       at[0] = v0;
       at[1] = v1;
@@ -53,7 +61,13 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
       v2 += block;
       v3 += block;
       words += 4 * l;
+    };
+    // Unknown: of a whole table the compiler would write out every store.
+    for (std::size_t pairs = in_register(n / (8 * l)); pairs != 0; --pairs) {
+      fill_block();
+      fill_block();
     }
+    if (n % (8 * l) >= 4 * l) fill_block();
     first = static_cast<Word>(first + (n / (4 * l)) * block);
     n %= 4 * l;
   }
@@ -201,29 +215,53 @@ template <class Word, std::size_t Step, std::size_t... Lane>
   else return any_lane<Word, Step / 2>(v | __builtin_shufflevector(v, v, ((Lane + Step) % sizeof...(Lane))...), all);
 }
 
-// words[i] ^= bits if every word reads `value` in the bits of `mask`; gives whether. For whole blocks of four vectors:
-// of other numbers of words it says no. Requires: `value` has no bit that `mask` lacks.
+// Whether any_of() and flip_alike() know an answer: for whole blocks of four vectors.
 template <class Word>
-[[nodiscard]] QUIRE_INLINE constexpr bool flip_alike(Word* words, std::size_t n, Word mask, Word value,
-                                                     Word bits) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr bool is_whole_blocks(std::size_t n) noexcept {
+  return !std::is_constant_evaluated() && n % (4 * lanes<Word>) == 0 && n != 0;
+}
+
+// The bits that any word has. Requires: is_whole_blocks(n).
+template <class Word>
+[[nodiscard]] QUIRE_INLINE Word any_of(const Word* words, std::size_t n) noexcept {
   constexpr std::size_t l = lanes<Word>;
-  if (std::is_constant_evaluated() || n % (4 * l) != 0) return false;
-  vector_of<Word>* const first = reinterpret_cast<vector_of<Word>*>(words);
-  vector_of<Word>* const last = first + n / l;
+  const vector_of<Word>* at = reinterpret_cast<const vector_of<Word>*>(words);
+  vector_of<Word> v0{}, v1{}, v2{}, v3{};
+  std::size_t blocks = n / (4 * l);
+  do {
+    v0 |= at[0];
+    v1 |= at[1];
+    v2 |= at[2];
+    v3 |= at[3];
+    at += 4;
+  } while (--blocks != 0);
+  return any_lane<Word, l / 2>((v0 | v1) | (v2 | v3), std::make_index_sequence<l>{});
+}
+
+// words[i] ^= bits if every word reads `value` in the bits of `mask`; gives whether. Requires: is_whole_blocks(n);
+// `value` has no bit that `mask` lacks.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE bool flip_alike(Word* words, std::size_t n, Word mask, Word value, Word bits) noexcept {
+  constexpr std::size_t l = lanes<Word>;
+  vector_of<Word>* at = reinterpret_cast<vector_of<Word>*>(words);
   vector_of<Word> unlike{};
-  for (const vector_of<Word>* at = first; at != last; at += 4) {
+  std::size_t blocks = n / (4 * l);
+  do {
     unlike |= at[0] ^ value;
     unlike |= at[1] ^ value;
     unlike |= at[2] ^ value;
     unlike |= at[3] ^ value;
-  }
+    at += 4;
+  } while (--blocks != 0);
   if ((any_lane<Word, l / 2>(unlike, std::make_index_sequence<l>{}) & mask) != 0) return false;
-  for (vector_of<Word>* at = first; at != last; at += 4) {
+  blocks = n / (4 * l);
+  do {
+    at -= 4;
     at[0] ^= bits;
     at[1] ^= bits;
     at[2] ^= bits;
     at[3] ^= bits;
-  }
+  } while (--blocks != 0);
   return true;
 }
 

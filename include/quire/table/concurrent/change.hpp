@@ -71,6 +71,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
   memory_in_loop<Memory> memory = of;
   const table_address table = run.table;
   page_changes done;
+  bool found_as_wanted = false;
   std::size_t i = 0;
   word entry = 0, after = 0;
   const auto changes = [&] {  // of what is no leaf it changes nothing
@@ -88,7 +89,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
         done.at = i;
         break;
       }
-      done.found_as_wanted = done.found_as_wanted || kind == entry_kind::leaf;
+      found_as_wanted = found_as_wanted || kind == entry_kind::leaf;
       entries.next();
       continue;
     }
@@ -107,6 +108,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
     } while (entries.more() && changes());
     done.end = entries.end();
   }
+  done.found_as_wanted = found_as_wanted;
   done.counted = reductions.counted;
   return done;
 }
