@@ -25,6 +25,7 @@ WORKLOADS = {
     "split_again": Workload("block", 10, 10, "read", "read"),
     "split_again_64": Workload("section", 80, 80, "read", "read", 64),
     "clear_dirty_log": Workload("section", 210, 800, "read_modify_write", "compare_exchange", 64),
+    "clear_dirty_log_unsplit": Workload("section", 210, 800, "read_modify_write", "compare_exchange", 64),
     "write_protect_all": Workload("entry", 2.5, 13, "read_modify_write", "compare_exchange"),
     "write_protect_mask_half": Workload("section", 430, 430, "read_modify_write", "compare_exchange", 32),
     "write_protect_mask_one": Workload("section", 75, 75, "read_modify_write", "compare_exchange"),
@@ -38,6 +39,7 @@ WORKLOADS = {
     "age_all": Workload("entry", 2.5, 13, "read_modify_write", "compare_exchange"),
     # Not in the table of targets, or only in a remark there.
     "map_4k_range_again": Workload("entry", 2, None, "memset", "compare_exchange"),
+    "write_protect_again": Workload("entry", 2.5, 5, "read", "read"),
     "fast_path_sequential": Workload("call", 65, 65, "compare_exchange", "compare_exchange"),
     "fast_path_own_marks": Workload("call", 65, 65, "compare_exchange", "compare_exchange"),
     "fault_fast": Workload("call", None, None, "compare_exchange_random", "compare_exchange_random"),
@@ -75,14 +77,35 @@ TIMES = {
 }
 
 # What read sections may cost beside a lock that costs nothing, word by word: so many times as much, and what they have
-# to do besides. That is a compare-exchange where an owner stores, 2 instructions an entry; and where a session does
-# little, to enter the section, leave it, and see that nothing is to be retired. Not held are masks (a session of its own
-# for each is counted among those that take rights away, and out again) and what an owner need not lock entry by entry:
-# mapping into tables that others reach, and taking away.
+# to do besides. That is a compare-exchange where an owner stores, in a loop that cannot be written out in rounds: 4
+# instructions an entry; and where a session does little, to enter the section, leave it, and see that nothing is to be
+# retired. Not held are masks (a session of its own for each is counted among those that take rights away, and out
+# again), entries that need no change (an owner asks a round of them at once, a section each whether another owns it),
+# and what an owner need not lock entry by entry: mapping into tables that others reach, and taking away.
 SECTIONS_MAY_COST = 1.15
-SECTIONS_ADD = {"write_protect_all": 2, "age_all": 2, "clear_dirty_log": 64 * 2, "dirty_log_clear": 64 * 2,
-                "split_again_64": 20, "fast_path": 5, "fast_path_sequential": 5, "fast_path_own_marks": 5, "fault_fast": 5}
-NOT_HELD = {"write_protect_mask_half", "write_protect_mask_one", "map_4k_range_again", "unmap_4k", "discard_4k"}
+AN_EXCHANGE = 4
+SECTIONS_ADD = {
+    "write_protect_all": AN_EXCHANGE,
+    "age_all": AN_EXCHANGE,
+    "clear_dirty_log": 64 * AN_EXCHANGE,
+    "dirty_log_clear": 64 * AN_EXCHANGE,
+    "map_2m_fault": 8,
+    "map_4k_fault": 8,
+    "split_again_64": 20,
+    "fast_path": 5,
+    "fast_path_sequential": 5,
+    "fast_path_own_marks": 5,
+    "fault_fast": 5,
+}
+NOT_HELD = {
+    "write_protect_mask_half",
+    "write_protect_mask_one",
+    "write_protect_again",
+    "clear_dirty_log_unsplit",
+    "map_4k_range_again",
+    "unmap_4k",
+    "discard_4k",
+}
 
 # What a mapping of a table of pages may cost through views::mappings, beside for_each_mapping with the same function.
 VIEWS_MAY_COST = 2

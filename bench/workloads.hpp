@@ -22,7 +22,8 @@ bool add_rows(const char* format, const char* policy, const char* path) {
   add("split_1g", [](stopwatch& meter) { split_from<Rig>(meter, 2); });
   add("split_again", [](stopwatch& meter) { split_again<Rig>(meter); });
   add("split_again_64", [](stopwatch& meter) { split_again_64<Rig>(meter); });
-  add("clear_dirty_log", [](stopwatch& meter) { clear_dirty_log<Rig>(meter); });
+  add("clear_dirty_log", [](stopwatch& meter) { clear_dirty_log<Rig>(meter, 0); });
+  add("clear_dirty_log_unsplit", [](stopwatch& meter) { clear_dirty_log<Rig>(meter, 1); });
   add("write_protect_all", [](stopwatch& meter) { write_protect_all<Rig>(meter); });
   add("write_protect_mask_half", [](stopwatch& meter) { write_protect_mask<Rig>(meter, half_of_64); });
   add("write_protect_mask_one", [](stopwatch& meter) { write_protect_mask<Rig>(meter, one_of_64); });
@@ -37,6 +38,7 @@ bool add_rows(const char* format, const char* policy, const char* path) {
   add("age_all", [](stopwatch& meter) { age_all<Rig>(meter); });
 
   add("map_4k_range_again", [](stopwatch& meter) { map_range_again<Rig>(meter); });
+  add("write_protect_again", [](stopwatch& meter) { write_protect_again<Rig>(meter); });
   add("fast_path_sequential", [](stopwatch& meter) { fast_path<Rig>(meter, in_sequence(paged / page)); });
   add("fast_path_own_marks", [](stopwatch& meter) { fast_path<Rig, own_marks>(meter, in_sequence(paged / page)); });
   add("fault_fast", [](stopwatch& meter) { fault_fast<Rig>(meter); });

@@ -25,6 +25,18 @@ void write_protect_all(stopwatch& meter) {
   must(done, "write-protect");
   rig.expect(0, readable);
 }
+// Where nothing is left to change.
+template <class Rig>
+void write_protect_again(stopwatch& meter) {
+  Rig rig{paged};
+  rig.fill(0);
+  must(measured_write_protect(rig), "write-protect");
+  meter.start(paged / page);
+  const bool done = measured_write_protect(rig);
+  meter.stop();
+  must(!done, "write-protect");
+  rig.expect(0, readable);
+}
 template <class Rig>
 [[gnu::noinline]] bool measured_write_protect_mask(Rig& rig, input_address at, std::uint64_t mask) {
   auto session = rig.session();
@@ -64,15 +76,15 @@ void age_all(stopwatch& meter) {
 template <class Session, class Cache>
 [[gnu::noinline]] bool measured_harvest(Session& session, input_address at, std::uint64_t mask, Cache& cache) {
   const auto protection = session.write_protect_to_split(at, mask);
-  if (!protection || !protection->any) return false;
-  if (protection->is_split) return true;
+  if (!protection || protection->is_split) return protection.has_value();
   const auto splitting = session.split(input_range::sized(at, 64 * page), 0, cache);
-  return splitting && splitting->leaves == 0;
+  return splitting && !splitting->out_of_memory;
 }
+// Of memory in leaves of `level`: in blocks, the first section of each protects and splits it for those that follow.
 template <class Rig>
-void clear_dirty_log(stopwatch& meter) {
+void clear_dirty_log(stopwatch& meter, int level) {
   Rig rig{sectioned};
-  rig.fill(0);
+  rig.fill(level);
   bool done = true;
   meter.start(sectioned / (64 * page));
   {
