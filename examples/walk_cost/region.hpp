@@ -109,9 +109,23 @@ class mapped_region {
     }
     return 0;
   }
+  // The part of the region in the table of a level that an address leads to. Requires: the region touches it.
+  [[nodiscard]] constexpr mapped_region in_table_of(std::uint64_t address, int level) const noexcept {
+    if (level == shape_.root_level()) return *this;
+    const std::uint64_t inside = low_bits(shape_.shift(level + 1));
+    const std::uint64_t begin = address & ~inside, end = address | inside;
+    return {shape_, {begin < first() ? first() : begin, last() < end ? last() : end, region_.leaves}};
+  }
   // The region is one leaf, of one entry of this level.
   [[nodiscard]] constexpr bool is_one_leaf(int level) const noexcept {
     return in_one_slot(level) && leaves(level) == 1;
+  }
+  // By its bytes alone the region could be one leaf, of one entry; what is behind it may be aligned too little.
+  [[nodiscard]] constexpr bool is_like_one_leaf() const noexcept {
+    for (int level = 0; level < shape_.levels; ++level)
+      if (in_one_slot(level) && whole(level) == 1)
+        return shape_.has_leaves(level) && level <= region_.leaves.largest_level;
+    return false;
   }
 
  private:

@@ -9,14 +9,6 @@
 
 namespace walk_cost {
 
-// Entries of the region in the table that has its first address (`head`), or its last.
-[[nodiscard]] constexpr std::uint64_t entries_in_end_table(const mapped_region& region, int level, bool head) noexcept {
-  const std::uint64_t inside = low_bits(region.shape().shift(level + 1));
-  if (!head) return region.slot(region.last() & inside, level) + 1;
-  const std::uint64_t end = region.first() | inside;
-  return region.slot(end < region.last() ? end : region.last(), level) - region.slot(region.first(), level) + 1;
-}
-
 // session.map() of the region, where those in `before` have been mapped.
 [[nodiscard]] constexpr cost map_cost(const mapped_region& region, std::span<const mapped_region> before) noexcept {
   const table_shape& shape = region.shape();
@@ -28,22 +20,27 @@ namespace walk_cost {
     const int ends_at = other.descent_ends_at(region.first());
     if (ends_at < absent) absent = ends_at;
   }
-  c.descend(shape, absent);  // is it one leaf, where nothing is?
-  if (region.is_one_leaf(absent)) {
-    ++c.at(absent).written;
-    return c;
+  // What has the size and the place of a leaf may be one, where nothing is but the entry for it: one descent tells.
+  if (region.is_like_one_leaf()) {
+    c.descend(shape, absent);
+    if (region.is_one_leaf(absent)) {
+      ++c.at(absent).written;
+      return c;
+    }
   }
-  // The check pass sees what is there.
-  for (int level = absent; level <= root; ++level) c.at(level).read += entries_in_end_table(region, level, true);
+  // The check pass sees what is there: below the absent entry of the first address, and behind the others, is nothing.
+  for (int level = absent; level <= root; ++level)
+    c.at(level).read += region.in_table_of(region.first(), level).touched(level);
   // The commit pass fills tables that the region covers wholly without looking, and goes into the others.
   for (int level = 0; level <= root; ++level) {
-    if (level == root) c.at(level).read += region.touched(level);
-    else {
-      const bool head = !region.has_whole(region.first(), level + 1);
-      const bool tail = !region.in_one_slot(level + 1) && !region.has_whole(region.last(), level + 1);
-      if (head) c.at(level).read += entries_in_end_table(region, level, true);
-      if (tail) c.at(level).read += entries_in_end_table(region, level, false);
-    }
+    const auto visit = [&](const mapped_region& part) {
+      c.at(level).read += part.touched(level);
+      // At the first entry that becomes a leaf it looks how far entries are absent, from that one on.
+      if (region.uses(level) && part.whole(level) != 0) ++c.at(level).read;
+    };
+    if (level == root || !region.has_whole(region.first(), level + 1)) visit(region.in_table_of(region.first(), level));
+    if (level != root && !region.in_one_slot(level + 1) && !region.has_whole(region.last(), level + 1))
+      visit(region.in_table_of(region.last(), level));
     c.at(level).written += region.leaves(level) + region.tables(level);
     c.tables += region.tables(level);
     if (level > absent) {
@@ -51,7 +48,7 @@ namespace walk_cost {
       --c.tables;
     }
   }
-  // A walk goes straight down while one entry holds the range, and looks again at the one that is no table.
+  // Each walk goes straight down while one entry holds the range, and looks again at the one that is no table.
   if (absent > 0 && region.in_one_slot(absent)) c.at(absent).read += 2;
   return c;
 }
@@ -117,19 +114,13 @@ enum class walk_kind : bool { every_level, skip_level };
       c.at(below).written += leaves << (shape.shift(level) - shape.shift(below));
     }
     if (breaks) c.invalidations += split_breaks(region, level);
-    // The walk goes straight down to an entry that holds the range, and looks again where it is no table.
+    // The walk goes straight down to an entry that holds the range, and looks again where it is no table. With
+    // split_skips an entry of level 1 is found by a descent, and what was read there is what is split.
     if (region.is_one_leaf(level) && (level > 1 || !skips)) ++c.at(level).read;
   }
   if (!breaks && any) c.invalidations = 1;
   if (breaks && any && shape.caches_invalid) ++c.invalidations;
-  if (!skips) return c;
-
-  const bool in_one_table = region.in_one_slot(2);
-  if (in_one_table) {
-    // The table of level 1 was looked for, in vain.
-    for (int level = 2; level <= root; ++level)
-      if (region.is_one_leaf(level)) c.descend(shape, level);
-  } else if (region.tables(1) != 0 && !region.has_whole(region.first(), 1)) {
+  if (skips && region.tables(1) != 0 && !region.has_whole(region.first(), 1)) {
     // Tables are passed over: the entry behind the first, where it is a leaf of the same table, is read once more.
     const std::uint64_t next = region.slot(region.first(), 1) + 1;
     const bool same_table = (next & (shape.entries(1) - 1)) != 0;
