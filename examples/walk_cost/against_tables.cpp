@@ -252,6 +252,10 @@ static_assert(map_cost(petabyte, {}).all() == entry_count{2 * 2048 + 1, 2048});
 static_assert(split_cost(petabyte, walk_kind::skip_level).tables == 2048 * (1 + 512 + 512 * 512));
 static_assert(clear_log_cost({petabyte.shape(), {0, petabyte.last(), single_pages}}, 64).calls == 1ULL << 32);
 
+// The topmost page of 64 bits.
+constexpr std::uint64_t top = ~std::uint64_t{0};
+static_assert(first_section({shape_of<format_named<"amd-iommu-6">>(), {top << 12U, top, {}}}).pages() == 1);
+
 }  // namespace
 
 QUIRE_TYPED_TEST("tables of a chunk are those of the library", checked_formats) {

@@ -73,6 +73,12 @@ template <class Each>
   return bytes;
 }
 
+// What the first word of a bitmap is of: 64 pages, or as many as there are.
+[[nodiscard]] constexpr mapped_region first_section(const mapped_region& region) noexcept {
+  const std::uint64_t all = region.last() - region.first(), most = (std::uint64_t{64} << region.shape().page_bits) - 1;
+  return {region.shape(), {region.first(), region.first() + (all < most ? all : most), region.what().leaves}};
+}
+
 // What the table cache of a vCPU must hold: one fault maps, or splits down to, one page, with a table on every level
 // below the root at the most.
 [[nodiscard]] constexpr std::uint64_t tables_for_fault(const table_shape& shape) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "plan.hpp"
 
-#include <algorithm>  // any_of, min, none_of
+#include <algorithm>  // any_of, none_of
 #include <utility>    // pair
 
 namespace walk_cost {
@@ -52,8 +52,6 @@ plan plan_of(const table_shape& shape, const std::vector<mapped_region>& regions
          .operations = {}};
   p.tables_for_chunk = tables_for_chunk(shape, p.chunk_level);
 
-  region section = regions.front().what();
-  section.last = std::min(section.last, section.first + (std::uint64_t{64} << shape.page_bits) - 1);
   const auto [level, group] = deepest_leaf(regions);
   constexpr auto skip = walk_kind::skip_level, every = walk_kind::every_level;
   p.operations = {{"map", "", map_cost(regions)},
@@ -65,7 +63,7 @@ plan plan_of(const table_shape& shape, const std::vector<mapped_region>& regions
                   {"split_again", "skip_level", split_cost(pages, skip)},
                   {"split_again", "every_level", split_cost(pages, every)},
                   {"write_protect_pages", "", write_protect_cost(pages)},
-                  {"clear_section", "", clear_log_cost({shape, section}, 64)},
+                  {"clear_section", "", clear_log_cost(first_section(regions.front()), 64)},
                   {"clear_by_64_pages", "", clear_log_cost(pages, 64)},
                   {"clear_by_512_pages", "", clear_log_cost(pages, 512)},
                   {"unmap", "", unmap_cost(regions)},
