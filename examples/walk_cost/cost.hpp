@@ -4,9 +4,9 @@
 // the rest is in structure_cost.hpp.
 //
 // Counted are the loads and the stores (exchanges, too) of entries through a memory policy without the run capability;
-// with it the same entries are read and written, many at once. A table that is taken comes zeroed, and that is not
-// counted. Assumed are an exclusive holder, the update policy that the format needs, and leaves as write faults leave
-// them: accessed, and dirty where the hardware keeps that, so that it has nothing left to write.
+// with it the same entries are read and written, many at once and some of them less often. A table that is taken comes
+// zeroed, and that is not counted. Assumed are an exclusive holder, the update policy that the format needs, and leaves
+// as write faults leave them: accessed, and dirty where the hardware keeps that, so that it has nothing left to write.
 #pragma once
 
 #include <array>    // array

@@ -63,6 +63,10 @@ class mapped_region {
     return first() <= (address & ~inside) && (address | inside) <= last();
   }
   [[nodiscard]] constexpr bool in_one_slot(int level) const noexcept { return touched(level) == 1; }
+  [[nodiscard]] constexpr bool in_one_table(int level) const noexcept {
+    return level == shape_.root_level() || in_one_slot(level + 1);
+  }
+  // Slots of the level that are behind leaves, of this level or of one above.
   [[nodiscard]] constexpr std::uint64_t covered(int level) const noexcept {
     for (int above = level; above < shape_.levels; ++above)
       if (uses(above)) return whole(above) << (shape_.shift(above) - shape_.shift(level));
@@ -111,7 +115,7 @@ class mapped_region {
   }
   // The part of the region in the table of a level that an address leads to. Requires: the region touches it.
   [[nodiscard]] constexpr mapped_region in_table_of(std::uint64_t address, int level) const noexcept {
-    if (level == shape_.root_level()) return *this;
+    if (in_one_table(level)) return *this;
     const std::uint64_t inside = low_bits(shape_.shift(level + 1));
     const std::uint64_t begin = address & ~inside, end = address | inside;
     return {shape_, {begin < first() ? first() : begin, last() < end ? last() : end, region_.leaves}};
@@ -120,7 +124,7 @@ class mapped_region {
   [[nodiscard]] constexpr bool is_one_leaf(int level) const noexcept {
     return in_one_slot(level) && leaves(level) == 1;
   }
-  // By its bytes alone the region could be one leaf, of one entry; what is behind it may be aligned too little.
+  // The region has the bytes of a leaf of one entry, such as may be used; what is behind it may be aligned too little.
   [[nodiscard]] constexpr bool is_like_one_leaf() const noexcept {
     for (int level = 0; level < shape_.levels; ++level)
       if (in_one_slot(level) && whole(level) == 1)

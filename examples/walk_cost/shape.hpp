@@ -57,11 +57,6 @@ struct table_shape {
       if (has_groups(level)) return true;
     return false;
   }
-  [[nodiscard]] constexpr int largest_leaf_level() const noexcept {
-    int level = root_level();
-    while (level > 0 && !has_leaves(level)) --level;
-    return level;
-  }
   // The lowest level of leaves above the pages; 0 where there is none.
   [[nodiscard]] constexpr int block_level() const noexcept {
     for (int level = 1; level < levels; ++level)

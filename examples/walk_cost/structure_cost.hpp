@@ -9,18 +9,22 @@
 
 namespace walk_cost {
 
+// Where a descent to an address ends that would end at `level` without these regions. `mapped`: as descent_ends_at().
+[[nodiscard]] constexpr int descent_among(std::span<const mapped_region> regions, std::uint64_t address, int level,
+                                          bool mapped = true) noexcept {
+  for (const mapped_region& each : regions)
+    if (const int ends_at = each.descent_ends_at(address, mapped); ends_at < level) level = ends_at;
+  return level;
+}
+
 // session.map() of the region, where those in `before` have been mapped.
 [[nodiscard]] constexpr cost map_cost(const mapped_region& region, std::span<const mapped_region> before) noexcept {
   const table_shape& shape = region.shape();
   const int root = shape.root_level();
+  // Of the entry on the way to the first address that is absent: above it the tables are there.
+  const int absent = descent_among(before, region.first(), root);
   cost c{.invalidations = shape.caches_invalid ? 1U : 0U, .calls = 1};
-  // The first absent entry on the way to the first address: above it the tables are there.
-  int absent = root;
-  for (const mapped_region& other : before) {
-    const int ends_at = other.descent_ends_at(region.first());
-    if (ends_at < absent) absent = ends_at;
-  }
-  // What has the size and the place of a leaf may be one, where nothing is but the entry for it: one descent tells.
+  // What most faults map is one leaf, whose table is there. A range that might be that is tried as that, by a descent.
   if (region.is_like_one_leaf()) {
     c.descend(shape, absent);
     if (region.is_one_leaf(absent)) {
@@ -28,19 +32,21 @@ namespace walk_cost {
       return c;
     }
   }
-  // The check pass sees what is there: below the absent entry of the first address, and behind the others, is nothing.
+  // The check pass reads all entries of the tables that are there.
   for (int level = absent; level <= root; ++level)
     c.at(level).read += region.in_table_of(region.first(), level).touched(level);
-  // The commit pass fills tables that the region covers wholly without looking, and goes into the others.
+  // The commit pass fills tables that the region covers wholly where nobody reaches them. It goes into the others: on
+  // each level into one at either end, if into any.
   for (int level = 0; level <= root; ++level) {
-    const auto visit = [&](const mapped_region& part) {
+    const auto go_into = [&](std::uint64_t address) {
+      if (level != root && region.has_whole(address, level + 1)) return;
+      const mapped_region part = region.in_table_of(address, level);
       c.at(level).read += part.touched(level);
-      // At the first entry that becomes a leaf it looks how far entries are absent, from that one on.
+      // The first entry that becomes a leaf is read again, as the first of those that must be absent to become leaves.
       if (region.uses(level) && part.whole(level) != 0) ++c.at(level).read;
     };
-    if (level == root || !region.has_whole(region.first(), level + 1)) visit(region.in_table_of(region.first(), level));
-    if (level != root && !region.in_one_slot(level + 1) && !region.has_whole(region.last(), level + 1))
-      visit(region.in_table_of(region.last(), level));
+    go_into(region.first());
+    if (!region.in_one_table(level)) go_into(region.last());
     c.at(level).written += region.leaves(level) + region.tables(level);
     c.tables += region.tables(level);
     if (level > absent) {
@@ -48,7 +54,7 @@ namespace walk_cost {
       --c.tables;
     }
   }
-  // Each walk goes straight down while one entry holds the range, and looks again at the one that is no table.
+  // Each pass goes straight down while one entry holds the range, and then looks again at the one that is no table.
   if (absent > 0 && region.in_one_slot(absent)) c.at(absent).read += 2;
   return c;
 }
@@ -137,10 +143,8 @@ enum class walk_kind : bool { every_level, skip_level };
   cost c{.invalidations = 1, .calls = 1};
   // Each end is asked twice whether a leaf reaches over it.
   const auto look_at = [&](std::uint64_t address) {
-    int lowest = region.descent_ends_at(address);
-    const auto lower = [&](int level) { lowest = level < lowest ? level : lowest; };
-    for (const mapped_region& other : before) lower(other.descent_ends_at(address, false));
-    for (const mapped_region& other : after) lower(other.descent_ends_at(address));
+    const int without_after = descent_among(before, address, region.descent_ends_at(address), false);
+    const int lowest = descent_among(after, address, without_after);
     c.descend(shape, lowest);
     c.descend(shape, lowest);
   };
