@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::string_view units = "KMGTPE";
 
-// 2M, 0x80000000, 4096: nothing where it is none, or does not fit.
+// 2M, 0x80000000, 4096: nothing where it is none, or does not fit. (CLI::AsSizeValue takes the letters at the end of
+// 0x8000f for a unit.)
 std::optional<std::uint64_t> size_in(std::string_view text) {
   const bool hexadecimal = text.starts_with("0x");
   if (hexadecimal) text.remove_prefix(2);
@@ -132,7 +133,7 @@ options options_from(int argc, char** argv) {
                  "how far the memory behind is aligned as the input addresses are: a power of two (default: entirely)")
       ->type_name("SIZE");
   app.add_flag("--json", o.json, "JSON instead of a table");
-  app.footer("Exit status: 0; 1 where the format cannot have such a layout; 2 where the command line is wrong.");
+  app.footer("Exit status: 0; 1 where the format cannot have such a layout; 2 where the command line is wrong.\n");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
