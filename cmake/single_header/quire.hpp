@@ -158,43 +158,48 @@ using table_address = address<struct table_address_kind>;    // where a table li
 // A non-empty range of input addresses. Written half-open or as a size; `closed` is for the range that ends with the
 // last byte of a 64-bit space. Inside, the last byte is kept, so nothing overflows.
 //
-// Errors: a range that is empty, reversed or wraps remembers so; every operation rejects it by that name.
+// Errors: a range that is empty, reversed or wraps remembers so, and every operation rejects it by that name. It ends
+// before it begins then, where it is empty right before: two words say it all, and travel in registers. (What would be
+// empty at 0 is empty at 1.)
 class input_range {
  public:
   constexpr input_range() noexcept = default;  // an empty range
   [[nodiscard]] static constexpr input_range half_open(input_address first, input_address end) noexcept {
-    if (end == first) return {first, first, errc::empty_range};
-    if (end < first) return {first, first, errc::range_overflow};
-    return {first, end - 1, errc::none};
+    if (end == first) return empty(first);
+    return {first, end < first ? input_address{0} : end - 1};
   }
   [[nodiscard]] static constexpr input_range closed(input_address first, input_address last) noexcept {
-    return {first, last, last < first ? errc::range_overflow : errc::none};
+    return {first, last};
   }
   [[nodiscard]] static constexpr input_range sized(input_address first, std::uint64_t bytes) noexcept {
-    if (bytes == 0) return {first, first, errc::empty_range};
-    return {first, first + (bytes - 1), (first + (bytes - 1)) < first ? errc::range_overflow : errc::none};
+    return bytes == 0 ? empty(first) : input_range{first, first + (bytes - 1)};
   }
 
   [[nodiscard]] constexpr input_address first() const noexcept { return first_; }
   [[nodiscard]] constexpr input_address last() const noexcept { return last_; }
-  [[nodiscard]] constexpr errc defect() const noexcept { return defect_; }
+  [[nodiscard]] constexpr errc defect() const noexcept {
+    if (first_ <= last_) return errc::none;
+    return first_ - last_ == 1 ? errc::empty_range : errc::range_overflow;
+  }
 
   // The part of this range inside `other`; both without defect and overlapping.
   [[nodiscard]] constexpr bool overlaps(input_range other) const noexcept {
     return first_ <= other.last_ && other.first_ <= last_;
   }
   [[nodiscard]] constexpr input_range clamped_to(input_range other) const noexcept {
-    return {first_ < other.first_ ? other.first_ : first_, last_ < other.last_ ? last_ : other.last_, errc::none};
+    return {first_ < other.first_ ? other.first_ : first_, last_ < other.last_ ? last_ : other.last_};
   }
   friend constexpr bool operator==(input_range, input_range) noexcept = default;
 
  private:
-  constexpr input_range(input_address first, input_address last, errc defect) noexcept
-      : first_(first), last_(last), defect_(defect) {}
+  constexpr input_range(input_address first, input_address last) noexcept : first_(first), last_(last) {}
+  [[nodiscard]] static constexpr input_range empty(input_address first) noexcept {
+    const input_address from = first.value == 0 ? input_address{1} : first;
+    return {from, from - 1};
+  }
 
-  input_address first_{};
-  input_address last_{};
-  errc defect_ = errc::empty_range;
+  input_address first_{1};
+  input_address last_{0};
 };
 
 }  // namespace quire
@@ -3306,37 +3311,56 @@ class invalidated {
 template <class P>
 class invalidator {
   using policy_type = std::remove_reference_t<decltype(P::invalidation)>;
+  static constexpr bool in_batches = invalidation_in_batches<policy_type>;
 
  public:
-  QUIRE_INLINE constexpr explicit invalidator(P& policies) noexcept : to_{policies.invalidation} {}
+  QUIRE_INLINE constexpr explicit invalidator(P& policies) noexcept : invalidator(policies.invalidation, false) {}
   invalidator(const invalidator&) = delete;
   invalidator& operator=(const invalidator&) = delete;
 
   // For a function that is not inlined: a copy where that says all, so that an invalidator which nobody points to need
   // not be in memory. take_back() before anything else is done with the one it is of.
   [[nodiscard]] QUIRE_INLINE constexpr decltype(auto) lend() noexcept {
-    if constexpr (invalidation_in_batches<policy_type>) return static_cast<invalidator&>(*this);
-    else return invalidator{to_, owed_};
+    if constexpr (in_batches) return static_cast<invalidator&>(*this);
+    else return invalidator{*part_, owed_};
   }
   QUIRE_INLINE constexpr void take_back(const invalidator& lent) noexcept { owed_ = lent.owed_; }
+  // The same for a session that has nothing else to keep over the call: takes where to announce from the copy as well,
+  // so that no register need be saved for it.
+  QUIRE_INLINE constexpr void go_on_as(const invalidator& lent) noexcept {
+    if constexpr (!in_batches) part_ = lent.part_;
+    take_back(lent);
+  }
 
   // Whoever calls has told maintenance.before_invalidation() since the change.
   QUIRE_INLINE constexpr void add(const invalidation_request& request) noexcept {
     owed_ = true;
-    to_.add(request);
+    part().add(request);
   }
   QUIRE_INLINE constexpr invalidated complete() noexcept {
     if (owed_) {
       owed_ = false;
-      to_.complete();
+      part().complete();
     }
     return {};
   }
 
  private:
-  QUIRE_INLINE constexpr invalidator(policy_type& to, bool owed) noexcept : to_{to}, owed_(owed) {}
+  QUIRE_INLINE constexpr invalidator(policy_type& to, bool owed) noexcept : part_{kept(to)}, owed_(owed) {}
 
-  typename session_part<policy_type>::type to_;
+  using part_type = typename session_part<policy_type>::type;
+  using kept_type = std::conditional_t<in_batches, part_type, std::remove_reference_t<part_type>*>;
+
+  [[nodiscard]] QUIRE_INLINE static constexpr kept_type kept(policy_type& to) noexcept {
+    if constexpr (in_batches) return {to};
+    else return &to;
+  }
+  [[nodiscard]] QUIRE_INLINE constexpr auto& part() noexcept {
+    if constexpr (in_batches) return part_;
+    else return *part_;
+  }
+
+  kept_type part_;
   bool owed_ = false;
 };
 
@@ -3670,6 +3694,14 @@ struct vector {
 template <class Word>
 using vector_of = typename vector<Word>::type;
 
+// The same word, but one that the compiler takes for unknown: it stays in a register, and nothing is worked out
+// for it beforehand.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE constexpr Word in_register(Word word) noexcept {
+  if (!std::is_constant_evaluated()) asm("" : "+r"(word));
+  return word;
+}
+
 // words[i] = first + i * step
 template <class Word>
 QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word step) noexcept {
@@ -3680,7 +3712,7 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
     for (std::size_t lane = 0; lane < l; ++lane) v0[lane] = static_cast<Word>(first + lane * step);
     vector_of<Word> v1 = v0 + stride, v2 = v1 + stride, v3 = v2 + stride;
     const Word block = static_cast<Word>(4 * l * step);
-    for (std::size_t blocks = n / (4 * l); blocks != 0; --blocks) {
+    const auto fill_block = [&]() QUIRE_INLINE_LAMBDA {
       vector_of<Word>* const at = reinterpret_cast<vector_of<Word>*>(words);
       at[0] = v0;
       at[1] = v1;
@@ -3691,7 +3723,13 @@ QUIRE_INLINE constexpr void fill(Word* words, std::size_t n, Word first, Word st
       v2 += block;
       v3 += block;
       words += 4 * l;
+    };
+    // Unknown: of a whole table the compiler would write out every store.
+    for (std::size_t pairs = in_register(n / (8 * l)); pairs != 0; --pairs) {
+      fill_block();
+      fill_block();
     }
+    if (n % (8 * l) >= 4 * l) fill_block();
     first = static_cast<Word>(first + (n / (4 * l)) * block);
     n %= 4 * l;
   }
@@ -3839,29 +3877,53 @@ template <class Word, std::size_t Step, std::size_t... Lane>
   else return any_lane<Word, Step / 2>(v | __builtin_shufflevector(v, v, ((Lane + Step) % sizeof...(Lane))...), all);
 }
 
-// words[i] ^= bits if every word reads `value` in the bits of `mask`; gives whether. For whole blocks of four vectors:
-// of other numbers of words it says no. Requires: `value` has no bit that `mask` lacks.
+// Whether any_of() and flip_alike() know an answer: for whole blocks of four vectors.
 template <class Word>
-[[nodiscard]] QUIRE_INLINE constexpr bool flip_alike(Word* words, std::size_t n, Word mask, Word value,
-                                                     Word bits) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr bool is_whole_blocks(std::size_t n) noexcept {
+  return !std::is_constant_evaluated() && n % (4 * lanes<Word>) == 0 && n != 0;
+}
+
+// The bits that any word has. Requires: is_whole_blocks(n).
+template <class Word>
+[[nodiscard]] QUIRE_INLINE Word any_of(const Word* words, std::size_t n) noexcept {
   constexpr std::size_t l = lanes<Word>;
-  if (std::is_constant_evaluated() || n % (4 * l) != 0) return false;
-  vector_of<Word>* const first = reinterpret_cast<vector_of<Word>*>(words);
-  vector_of<Word>* const last = first + n / l;
+  const vector_of<Word>* at = reinterpret_cast<const vector_of<Word>*>(words);
+  vector_of<Word> v0{}, v1{}, v2{}, v3{};
+  std::size_t blocks = n / (4 * l);
+  do {
+    v0 |= at[0];
+    v1 |= at[1];
+    v2 |= at[2];
+    v3 |= at[3];
+    at += 4;
+  } while (--blocks != 0);
+  return any_lane<Word, l / 2>((v0 | v1) | (v2 | v3), std::make_index_sequence<l>{});
+}
+
+// words[i] ^= bits if every word reads `value` in the bits of `mask`; gives whether. Requires: is_whole_blocks(n);
+// `value` has no bit that `mask` lacks.
+template <class Word>
+[[nodiscard]] QUIRE_INLINE bool flip_alike(Word* words, std::size_t n, Word mask, Word value, Word bits) noexcept {
+  constexpr std::size_t l = lanes<Word>;
+  vector_of<Word>* at = reinterpret_cast<vector_of<Word>*>(words);
   vector_of<Word> unlike{};
-  for (const vector_of<Word>* at = first; at != last; at += 4) {
+  std::size_t blocks = n / (4 * l);
+  do {
     unlike |= at[0] ^ value;
     unlike |= at[1] ^ value;
     unlike |= at[2] ^ value;
     unlike |= at[3] ^ value;
-  }
+    at += 4;
+  } while (--blocks != 0);
   if ((any_lane<Word, l / 2>(unlike, std::make_index_sequence<l>{}) & mask) != 0) return false;
-  for (vector_of<Word>* at = first; at != last; at += 4) {
+  blocks = n / (4 * l);
+  do {
+    at -= 4;
     at[0] ^= bits;
     at[1] ^= bits;
     at[2] ^= bits;
     at[3] ^= bits;
-  }
+  } while (--blocks != 0);
   return true;
 }
 
@@ -3926,11 +3988,29 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
   }
 }
 
-// The same word, but one that the compiler takes for unknown: it stays in a register, and and-not takes it from there.
-template <class Word>
-[[nodiscard]] QUIRE_INLINE constexpr Word in_register(Word word) noexcept {
-  if (!std::is_constant_evaluated()) asm("" : "+r"(word));
-  return word;
+// The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
+using words_of_a_round = std::make_index_sequence<8>;
+
+// Calls function(first + K) for each.
+template <class Function, std::size_t... K>
+QUIRE_INLINE constexpr void each_of_round(std::size_t first, const Function& function,
+                                          std::index_sequence<K...>) noexcept {
+  (..., function(first + K));
+}
+// The bits that any of their words has.
+template <class Word, class Load, std::size_t... K>
+[[nodiscard]] QUIRE_INLINE constexpr Word any_of_round(std::size_t first, const Load& load,
+                                                       std::index_sequence<K...>) noexcept {
+  Word any = 0;
+  (..., (any = static_cast<Word>(any | load(first + K))));
+  return any;
+}
+// Calls function(i) for `first` and the n - 1 indices that follow.
+template <class Function>
+QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
+  constexpr std::size_t round = words_of_a_round::size();
+  for (; n >= round; n -= round, first += round) each_of_round(first, function, words_of_a_round{});
+  for (; n != 0; --n, ++first) function(first);
 }
 
 // A change as a loop over entries needs it, in words that stores to entries cannot change. Where `tested`, the change
@@ -3948,7 +4028,7 @@ struct loop_change {
 
   QUIRE_INLINE constexpr explicit loop_change(const entry_change<word>& c) noexcept
       : change{{c.applies_to.mask, c.applies_to.value}, c.keep, c.set},
-        mask(in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
+        mask(kernel::in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
         zeros(static_cast<word>(c.applies_to.mask & ~c.applies_to.value)),
         flipped(static_cast<word>(((c.applies_to.value | Format::quiet_bits) & ~(c.keep | c.set)) | (zeros & c.set))),
         tested(flipped != 0 && (c.applies_to.value & ~c.applies_to.mask) == 0 && (zeros & Format::quiet_bits) == 0 &&
@@ -3958,6 +4038,10 @@ struct loop_change {
     return (static_cast<word>(~entry) & mask) == zeros;
   }
   [[nodiscard]] QUIRE_INLINE constexpr bool changes(word entry) const noexcept { return change(entry) != entry; }
+  // Whether, for certain, none of the entries changes that together have the bits `any`.
+  [[nodiscard]] QUIRE_INLINE constexpr bool leaves_alone(word any) const noexcept {
+    return (change.applies_to.value & ~any) != 0;
+  }
 };
 
 // A change that is known where the code is made, wherever one is asked for.
@@ -4000,23 +4084,34 @@ QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, 
   return any;
 }
 
-// Applies `change` to the entries [first, last] of one table, none of which is a table; gives whether any changed. By
-// stores, and by an exchange where the hardware may write.
+// The same, by stores, and by an exchange where the hardware may write. Neighbours are alike most of the time: a round
+// that begins with an entry to be left alone is asked as a whole whether all are.
 template <pte_format Format, class Memory>
 [[gnu::noinline]] constexpr bool change_words(Memory& memory, table_address table, std::size_t first, std::size_t last,
                                               const entry_change<typename Format::word>& change) noexcept {
+  using word = typename Format::word;
+  constexpr std::size_t round = words_of_a_round::size();
   const loop_change<Format> wanted{change};
   memory_in_loop<Memory> in_loop = memory;
+  const auto load = [&](std::size_t i)
+                        QUIRE_INLINE_LAMBDA { return in_loop.template load<word>(table, i, order::relaxed); };
   bool contended = false;
-  const auto each = [&](bool tested) {
+  const auto each = [&](bool tested) QUIRE_INLINE_LAMBDA {
     std::size_t kept = 0;
-    for (std::size_t i = first; i <= last; ++i) {
+    const auto one = [&](std::size_t i) QUIRE_INLINE_LAMBDA {
       const plain_change done = change_plainly<Format>(in_loop, table, i, wanted, tested);
       if (done == plain_change::made) [[likely]]
-        continue;
+        return;
       contended = contended || done == plain_change::contended;
       ++kept;
+    };
+    std::size_t i = first, left = last - first + 1;
+    for (; tested && left >= round; left -= round, i += round) {
+      if (!wanted.is_plain(load(i)) && wanted.leaves_alone(any_of_round<word>(i, load, words_of_a_round{})))
+        kept += round;
+      else each_of_round(i, one, words_of_a_round{});
     }
+    for (; left != 0; --left, ++i) one(i);
     return kept <= last - first;
   };
   const bool any = wanted.tested ? each(true) : each(false);
@@ -4047,27 +4142,19 @@ template <pte_format Format, class Memory, class Change>
   if constexpr (run_memory<Memory, word>) {
     const std::size_t n = last - first + 1;
     const loop_change<Format> wanted{change};
-    if (wanted.tested) {
+    if (wanted.tested && kernel::is_whole_blocks<word>(n)) {
       word* words = memory.template own<word>(table, first, n);
-      const bool done = kernel::flip_alike<word>(words, n, wanted.mask, wanted.mask ^ wanted.zeros, wanted.flipped);
+      // The first says what to expect of the others.
+      const bool expected = wanted.is_plain(words[0]);
+      const bool alike =
+          expected ? kernel::flip_alike<word>(words, n, wanted.mask, wanted.mask ^ wanted.zeros, wanted.flipped)
+                   : wanted.leaves_alone(kernel::any_of<word>(words, n));
       memory.template written<word>(table, first, n);
-      if (done) [[likely]]
-        return true;
-    }
+      if (alike) [[likely]]
+        return expected;
+    } else if (n < kernel::lanes<word>) return change_words<Format>(memory, table, first, last, change);
     return change_owned<Format>(memory, table, first, n, change);
   } else return change_words<Format>(memory, table, first, last, change);
-}
-
-// The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
-using words_of_a_round = std::make_index_sequence<8>;
-
-// Calls function(i) for `first` and the n - 1 indices that follow.
-template <class Function>
-QUIRE_INLINE constexpr void each_index(std::size_t first, std::size_t n, const Function& function) noexcept {
-  [&]<std::size_t... K>(std::index_sequence<K...>) {
-    for (; n >= sizeof...(K); n -= sizeof...(K), first += sizeof...(K)) (..., function(first + K));
-  }(words_of_a_round{});
-  for (; n != 0; --n, ++first) function(first);
 }
 
 // What the entries [first, last] of one table have in common.
@@ -5619,6 +5706,21 @@ class change_leaves {
 template <pte_format Format, class Pages, class Memory, class Report>
 constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
                                       const entry_change<typename Format::word>& change, Report& report) noexcept {
+  // Few pages of a block: of the first harvest after logging began, when nothing was split then.
+  if constexpr (Format::shape.root_level > 0 && reports_nothing<Format, Report>) {
+    if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
+      const auto here = descend_to_run<Format, 1, false>(memory, root, range.first(), range.last());
+      if (here.found) {
+        const std::size_t i = here.run.first;
+        const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
+        const entry_span span = group_span<Format>(entry, 1, i);
+        if (Format::kind_of(entry, 1) == entry_kind::leaf && span.first == span.last) {
+          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
+          return change(before) == before ? changed_leaves{} : changed_in(here.run, span);
+        }
+      }
+    }
+  }
   change_leaves<Format, Memory, Pages, Report> visitor{memory, pages, change, report};
   static_cast<void>(walk<(walk_flag::leaf | walk_flag::stop_on_retry), Format>(memory, root, pages.range(), visitor));
   return visitor.done;
@@ -5854,6 +5956,50 @@ constexpr bool take_dirty(Operation& op, input_range range, Report& report, bool
 
 }  // namespace quire
 
+// ---- quire/table/found_root.hpp -----------------------------------------------------------------
+
+// The root of a table as a session finds it when it begins, and again when it has let go in between. Whoever takes the
+// table away meanwhile waits for the session: by its lock, or for the sections that were open at close().
+
+namespace quire {
+
+template <pte_format Format>
+class found_root {
+ public:
+  static constexpr std::uint64_t open = 1;  // beside the root's address, in a bit of it that is 0: there is a root
+
+  constexpr found_root() = default;  // there is none
+  // Without a branch, so that who asks only one of these questions pays for no other.
+  QUIRE_INLINE constexpr explicit found_root(std::uint64_t word) noexcept
+      : word_(word), entries_((word & open) * Format::shape.entries(Format::shape.root_level)) {}
+
+  [[nodiscard]] QUIRE_INLINE constexpr bool exists() const noexcept { return (word_ & open) != 0; }
+  // Whether there is a root and `address` lies in its geometry: one comparison, of the index that a descent needs next.
+  [[nodiscard]] QUIRE_INLINE constexpr bool reaches(input_address address) const noexcept {
+    if constexpr (Format::facts.sign_extended) return exists() && is_translatable<Format>(address);
+    else return address.value >> Format::shape.shift(Format::shape.root_level) < entries_;
+  }
+  // Errors, where it does not: no_root, beyond_input.
+  [[nodiscard]] QUIRE_COLD constexpr error why_not(input_address address) const noexcept {
+    if (!exists()) return {errc::no_root};
+    return {errc::beyond_input, -1, address.value};
+  }
+  // Requires: exists().
+  [[nodiscard]] QUIRE_INLINE constexpr table_address table() const noexcept { return table_address{word_ - open}; }
+  // Errors: no_root.
+  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> get() const noexcept {
+    if (!exists()) [[unlikely]]
+      return errc::no_root;
+    return table();
+  }
+
+ private:
+  std::uint64_t word_ = 0;
+  std::uint64_t entries_ = 0;  // none where there is no root: then nothing is in reach
+};
+
+}  // namespace quire
+
 // ---- quire/table/map_leaf.hpp -------------------------------------------------------------------
 
 // Mapping one leaf where nothing is: the common answer to a fault, by one descent and one store. What it does not
@@ -5897,84 +6043,55 @@ struct install_beside_others {
 // map_concurrently() knows which. The size is asked first, so that the level is a constant in what follows.
 // install(memory, table, index, leaf) gives whether it wrote the entry, with release order: what is mapped is complete
 // before the leaf can be followed. One that compares is not spared entries that are not absent.
-template <order Order, int Level = 0, class Table, class P, class Install>
-[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(Table& table, invalidator<P>& session, input_range range,
-                                                          output_address output, const attributes& wanted,
-                                                          int largest_level, Install install) noexcept {
-  using format = typename Table::format;
-  constexpr std::uint64_t bytes = format::shape.leaf_bytes(Level);
-  // No range with a defect is so long.
-  if ((format::group_sizes(Level) & 1U) == 0 || range.last() - range.first() != bytes - 1) {
-    if constexpr (Level < format::shape.root_level)
-      return map_absent_leaf<Order, Level + 1>(table, session, range, output, wanted, largest_level, install);
+template <pte_format Format, order Order, int Level = 0, class P, class Install>
+[[nodiscard]] QUIRE_INLINE constexpr bool map_absent_leaf(P& policies, found_root<Format> root, invalidator<P>& session,
+                                                          input_range range, output_address output,
+                                                          const attributes& wanted, int largest_level,
+                                                          Install install) noexcept {
+  constexpr std::uint64_t bytes = Format::shape.leaf_bytes(Level);
+  // What wraps has this size as well, but does not begin at a multiple of it.
+  if ((Format::group_sizes(Level) & 1U) == 0 || range.last() - range.first() != bytes - 1) {
+    if constexpr (Level < Format::shape.root_level)
+      return map_absent_leaf<Format, Order, Level + 1>(policies, root, session, range, output, wanted, largest_level,
+                                                       install);
     else return false;
   }
-  const auto root = table.root();
-  if (!root || largest_level < Level) [[unlikely]]
+  if (largest_level < Level || !root.exists()) [[unlikely]]
     return false;
-  if (!is_translatable<format>(range.first()) || !range.first().is_aligned(bytes)) [[unlikely]]
+  if (!is_translatable<Format>(range.first()) || !range.first().is_aligned(bytes)) [[unlikely]]
     return false;
-  auto& policies = table.policies();
   memory_in_loop<decltype(policies.memory)> memory = policies.memory;
-  const auto here = descend_to_run<format, Level, true, Order>(memory, *root, range.first(), range.first());
+  const auto here = descend_to_run<Format, Level, true, Order>(memory, root.table(), range.first(), range.first());
   if (!here.found) [[unlikely]]
     return false;
   const table_address at = here.run.table;
   const std::size_t i = here.run.first;
-  if (!Install::compares && memory.template load<typename format::word>(at, i, Order) != 0) [[unlikely]]
+  if (!Install::compares && memory.template load<typename Format::word>(at, i, Order) != 0) [[unlikely]]
     return false;
-  const auto leaf = format::leaf(output, wanted, Level, 0);
+  const auto leaf = Format::leaf(output, wanted, Level, 0);
   if (!leaf) [[unlikely]]
     return false;
   if (wanted.allowed.contains(executable)) policies.maintenance.code_visible(output, bytes);
   if (!install(memory, at, i, *leaf)) [[unlikely]]
     return false;
-  announce_install<format>(policies, session, range);
+  announce_install<Format>(policies, session, range);
   return true;
 }
 
-}  // namespace quire
+// What a session that is alone tells of a call of map() when there is more to do: in one piece of memory, which only
+// that call fills. Every call of map() would make way for arguments in registers.
+template <class Table, class Source>
+struct map_call {
+  Table& table;
+  input_address first;
+  std::uint64_t length;  // from there to the last byte: what map_absent_leaf() has asked for
+  output_address output;
+  const attributes& wanted;
+  Source& source;
+  map_options options;
+  decltype(std::declval<invalidator<typename Table::policies_type>&>().lend()) invalidations;
 
-// ---- quire/table/found_root.hpp -----------------------------------------------------------------
-
-// The root of a table as a session finds it when it begins, and again when it has let go in between. Whoever takes the
-// table away meanwhile waits for the session: by its lock, or for the sections that were open at close().
-
-namespace quire {
-
-template <pte_format Format>
-class found_root {
- public:
-  constexpr found_root() = default;  // there is none
-  QUIRE_INLINE constexpr explicit found_root(result<table_address> table) noexcept {
-    if (!table) [[unlikely]]
-      return;
-    table_ = *table;
-    entries_ = Format::shape.entries(Format::shape.root_level);
-  }
-
-  // Whether there is a root and `address` lies in its geometry: one comparison, of the index that a descent needs next.
-  [[nodiscard]] QUIRE_INLINE constexpr bool reaches(input_address address) const noexcept {
-    if constexpr (Format::facts.sign_extended) return entries_ != 0 && is_translatable<Format>(address);
-    else return address.value >> Format::shape.shift(Format::shape.root_level) < entries_;
-  }
-  // Errors, where it does not: no_root, beyond_input.
-  [[nodiscard]] QUIRE_COLD constexpr error why_not(input_address address) const noexcept {
-    if (entries_ == 0) return {errc::no_root};
-    return {errc::beyond_input, -1, address.value};
-  }
-  // Requires: reaches() said yes.
-  [[nodiscard]] QUIRE_INLINE constexpr table_address table() const noexcept { return table_; }
-  // Errors: no_root.
-  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> get() const noexcept {
-    if (entries_ == 0) [[unlikely]]
-      return errc::no_root;
-    return table_;
-  }
-
- private:
-  table_address table_{};
-  std::uint64_t entries_ = 0;  // none where there is no root: then nothing is in reach
+  [[nodiscard]] constexpr input_range range() const noexcept { return input_range::closed(first, first + length); }
 };
 
 }  // namespace quire
@@ -6036,16 +6153,15 @@ class reading_session {
 
  protected:
   constexpr explicit reading_session(Table& table) noexcept : table_(&table) {}
-  // Once the session has what keeps the root from going, its lock or its section. What only reads begins from this one;
-  // what changes things asks the table.
+  // Once the session has what keeps the root from going, its lock or its section.
   QUIRE_INLINE constexpr void find_root() noexcept
     requires KeepsRoot
   {
-    root_ = found_root<format>{table_->root()};
+    root_ = table_->find_root();
   }
   [[nodiscard]] QUIRE_INLINE constexpr found_root<format> reach() const noexcept {
     if constexpr (KeepsRoot) return root_;
-    else return found_root<format>{table_->root()};
+    else return table_->find_root();
   }
 
   Table* table_;
@@ -6708,21 +6824,21 @@ class exclusive_session : public reading_session<Table> {
   // options.replace: then it is taken away as unmap does, report(removed_leaf) for each leaf entry if given, forgotten
   // by every cache, and the new mapping made. All or nothing. Errors: map.hpp.
   template <table_source Source, removal_report Report = std::nullptr_t>
-  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+  QUIRE_INLINE constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {},
                                           Report&& report = nullptr) noexcept {
-    if (!options.replace &&
-        map_absent_leaf<order::relaxed>(*table_, invalidations_, range, output, wanted, options.largest_level,
-                                        detail::install_alone<format, policies_type>{invalidations_})) [[likely]]
+    if (!options.replace && map_absent_leaf<format, order::relaxed>(
+                                table_->policies(), this->reach(), invalidations_, range, output, wanted,
+                                options.largest_level, detail::install_alone<format, policies_type>{invalidations_}))
+        [[likely]]
       return {};
-    decltype(auto) lent = invalidations_.lend();
-    const map_options asked = options;  // lent as well
-    const auto done =
-        map_any<Source, Report>(*table_, lent, range, output, wanted, source, asked, static_cast<Report&&>(report));
-    invalidations_.take_back(lent);
+    map_call<Table, Source> call{*table_, range.first(), range.last() - range.first(), output, wanted,
+                                 source,  options,       invalidations_.lend()};
+    const auto done = map_any<Source, Report>(call, static_cast<Report&&>(report));
+    invalidations_.go_on_as(call.invalidations);
     return done;
   }
-  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+  QUIRE_INLINE constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
                                           map_options options = {}) noexcept {
     return map(range, output, wanted, table_->policies().tables, options);
   }
@@ -6803,19 +6919,13 @@ class exclusive_session : public reading_session<Table> {
   template <class Report = const nothing_reported>
   QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_range range,
                                                                        Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
-    return changing<format::write_protect>(every_page{range}, invalidation_reason::reduced, report);
+    return write_protecting(every_page{range}, report);
   }
   template <class Report = const nothing_reported>
   QUIRE_INLINE constexpr result<change_outcome> write_protect_to_split(input_address first, std::uint64_t mask,
                                                                        Report& report = ignore) noexcept {
-    static_assert(
-        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
-        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
     if (mask == 0) return change_outcome{.any = false, .is_split = true};
-    return changing<format::write_protect>(masked_pages<format>{first, mask}, invalidation_reason::reduced, report);
+    return write_protecting(masked_pages<format>{first, mask}, report);
   }
 
   // Gives the write permission back to every leaf in the range that has may_write: the end of tracking. Gives whether
@@ -6872,31 +6982,31 @@ class exclusive_session : public reading_session<Table> {
   // all that was split stays split, the result says where it stopped. `Skip`: split_skips, or {} to look at every
   // entry.
   template <walk_flags Skip = split_skips<typename Table::format>, table_source Source>
-  QUIRE_INLINE constexpr result<split_result> split(const input_range& range, int target, Source& source) noexcept {
+  QUIRE_INLINE constexpr result<split_result> split(input_range range, int target, Source& source) noexcept {
     static_assert((Skip.skipped & ~split_skips<format>.skipped) == 0,
                   "a split may skip only the levels of split_skips: leaves of others would stay as they are");
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
-      const auto root = table_->root();
-      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+      const auto root = this->reach();
+      if (root.exists() && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
-        const auto here = descend_to_run<format, 1, true>(memory, *root, range.first(), range.last());
+        const auto here = descend_to_run<format, 1, true>(memory, root.table(), range.first(), range.last());
         if (here.found) [[likely]] {
           const word entry = memory.template load<word>(here.run.table, here.run.first, order::relaxed);
           if (format::kind_of(entry, 1) == entry_kind::table) [[likely]]
             return split_result{};  // one table of pages has it all
           decltype(auto) invalidations = invalidations_.lend();
-          const auto done =
-              split_found(*table_, invalidations, root->value, here.run.table.value, entry, range, target, source);
-          invalidations_.take_back(invalidations);
+          const auto done = split_found(*table_, invalidations, root.table().value, here.run.table.value, entry, range,
+                                        target, source);
+          invalidations_.go_on_as(invalidations);
           return done;
         }
       }
     }
     decltype(auto) invalidations = invalidations_.lend();
     const auto done = split_by_walk<Skip>(*table_, invalidations, range, target, source);
-    invalidations_.take_back(invalidations);
+    invalidations_.go_on_as(invalidations);
     return done;
   }
   constexpr result<split_result> split(input_range range, int target = 0) noexcept {
@@ -6981,8 +7091,8 @@ class exclusive_session : public reading_session<Table> {
   QUIRE_INLINE constexpr result<change_outcome> changing(const Pages& pages, invalidation_reason why,
                                                          Report& report) noexcept {
     policies_type& policies = table_->policies();
-    if (const auto root = table_->root(); root && pages.template is_sound<format>()) [[likely]] {
-      const auto here = descend_to_run<format, 0, true>(policies.memory, *root, pages.first(), pages.last());
+    if (const auto root = this->reach(); root.exists() && pages.template is_sound<format>()) [[likely]] {
+      const auto here = descend_to_run<format, 0, true>(policies.memory, root.table(), pages.first(), pages.last());
       if (here.found) [[likely]] {
         const changed_entries done =
             change_pages(policies.memory, here.run, pages.of_window(here.run), constant_change<Change>{}, report);
@@ -6994,6 +7104,13 @@ class exclusive_session : public reading_session<Table> {
     if (!done) return done.error();
     if (done->any) announce_changes(policies, invalidations_, request_for(*done, why));
     return change_outcome{.any = done->any, .is_split = false};
+  }
+  template <class Pages, class Report>
+  QUIRE_INLINE constexpr result<change_outcome> write_protecting(const Pages& pages, Report& report) noexcept {
+    static_assert(
+        !protecting_loses_dirty<format> || !std::is_same_v<Report, const nothing_reported>,
+        "with this format write_protect() makes dirty leaves clean: say where the dirty pages are to be reported");
+    return changing<format::write_protect>(pages, invalidation_reason::reduced, report);
   }
   // Of the session it knows nothing, so that what the session is need not be in memory.
   template <class Pages, class Report>
@@ -7019,8 +7136,8 @@ class exclusive_session : public reading_session<Table> {
   [[nodiscard, gnu::noinline]] static constexpr split_result split_found(Table& table,
                                                                          invalidator<policies_type>& invalidations,
                                                                          std::uint64_t root, std::uint64_t at,
-                                                                         word entry, const input_range& range,
-                                                                         int target, Source& source) noexcept {
+                                                                         word entry, input_range range, int target,
+                                                                         Source& source) noexcept {
     operation_type op{table.policies(), table_address{root}, invalidations};
     const split_result done = split_entry(op, source, table_address{at}, entry, range, target);
     op.finish();
@@ -7028,8 +7145,7 @@ class exclusive_session : public reading_session<Table> {
   }
   template <walk_flags Skip, class Source>
   [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
-      Table& table, invalidator<policies_type>& invalidations, const input_range& range, int target,
-      Source& source) noexcept {
+      Table& table, invalidator<policies_type>& invalidations, input_range range, int target, Source& source) noexcept {
     return with(table, invalidations, range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
@@ -7038,12 +7154,10 @@ class exclusive_session : public reading_session<Table> {
   }
   // All that map() may have to do; out of line, so that what most faults need is little code where they need it.
   template <class Source, class Report>
-  QUIRE_COLD static constexpr result<void> map_any(Table& table, invalidator<policies_type>& invalidations,
-                                                   const input_range& range, output_address output,
-                                                   const attributes& wanted, Source& source, const map_options& options,
-                                                   Report report) noexcept {
-    return with(table, invalidations, range, [&](operation_type& op) -> result<void> {
-      return map_over(op, invalidations, source, range, output, wanted, options, report);
+  QUIRE_COLD static constexpr result<void> map_any(map_call<Table, Source>& call, Report report) noexcept {
+    const auto range = call.range();
+    return with(call.table, call.invalidations, range, [&](operation_type& op) -> result<void> {
+      return map_over(op, call.invalidations, call.source, range, call.output, call.wanted, call.options, report);
     });
   }
 
@@ -7361,6 +7475,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
   memory_in_loop<Memory> memory = of;
   const table_address table = run.table;
   page_changes done;
+  bool found_as_wanted = false;
   std::size_t i = 0;
   word entry = 0, after = 0;
   const auto changes = [&] {  // of what is no leaf it changes nothing
@@ -7378,7 +7493,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
         done.at = i;
         break;
       }
-      done.found_as_wanted = done.found_as_wanted || kind == entry_kind::leaf;
+      found_as_wanted = found_as_wanted || kind == entry_kind::leaf;
       entries.next();
       continue;
     }
@@ -7397,6 +7512,7 @@ QUIRE_INLINE constexpr page_changes change_each_page(Memory& of, const Run& run,
     } while (entries.more() && changes());
     done.end = entries.end();
   }
+  done.found_as_wanted = found_as_wanted;
   done.counted = reductions.counted;
   return done;
 }
@@ -8494,10 +8610,11 @@ class concurrent_session : public page_session<Table, true> {
   // least these rights is success and writes nothing; missing rights are added; anything else is already_mapped.
   // Errors: map_concurrently.
   template <table_source Source>
-  QUIRE_INLINE constexpr result<void> map(const input_range& range, output_address output, const attributes& wanted,
+  QUIRE_INLINE constexpr result<void> map(input_range range, output_address output, const attributes& wanted,
                                           Source& source, map_options options = {}) noexcept {
-    if (map_absent_leaf<order::acquire>(*table_, invalidations_, range, output, wanted, options.largest_level,
-                                        detail::install_beside_others<format>{})) [[likely]]
+    if (map_absent_leaf<format, order::acquire>(table_->policies(), this->reach(), invalidations_, range, output,
+                                                wanted, options.largest_level, detail::install_beside_others<format>{}))
+        [[likely]]
       return {};
     decltype(auto) lent = invalidations_.lend();
     concurrent_debt<policies_type> same = debt_;  // a mapping unlinks no table and takes no right away
@@ -8626,11 +8743,12 @@ class concurrent_session : public page_session<Table, true> {
     if (target < 0 || target > format::shape.root_level || (format::group_sizes(target) & 1U) == 0)
       return error{errc::unsupported_level, static_cast<std::int8_t>(target), range.first().value};
     if constexpr (Skip.skips(0) && format::shape.root_level > 0) {
-      const auto root = table_->root();
-      if (root && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
+      const auto root = this->reach();
+      if (root.exists() && is_sound<format>(range) && is_within_leaf<format, 1>(range)) [[likely]] {
         auto& memory = table_->policies().memory;
         // Acquire: other sessions publish tables meanwhile.
-        const auto here = descend_to_run<format, 1, true, order::acquire>(memory, *root, range.first(), range.last());
+        const auto here =
+            descend_to_run<format, 1, true, order::acquire>(memory, root.table(), range.first(), range.last());
         if (here.found && format::kind_of(memory.template load<word>(here.run.table, here.run.first, order::acquire),
                                           1) == entry_kind::table) [[likely]]
           return split_result{};  // one table of pages has it all
@@ -8702,7 +8820,7 @@ class concurrent_session : public page_session<Table, true> {
   template <class Source, class Guard>
   QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section,
                                                    invalidator<policies_type>& invalidations,
-                                                   concurrent_debt<policies_type>& debt, const input_range& range,
+                                                   concurrent_debt<policies_type>& debt, input_range range,
                                                    output_address output, const attributes& wanted, Source& source,
                                                    map_options options, Guard& guard) noexcept {
     const auto root = table.root();
@@ -8721,8 +8839,10 @@ class concurrent_session : public page_session<Table, true> {
     policies_type& policies = table_->policies();
     found_run<entry_run<format, 0, true>> here{};
     page_changes done{};
-    if (const auto root = table_->root(); !has_groups<format> && root && pages.template is_sound<format>()) [[likely]] {
-      here = descend_to_run<format, 0, true, order::acquire>(policies.memory, *root, pages.first(), pages.last());
+    if (const auto root = this->reach(); !has_groups<format> && root.exists() && pages.template is_sound<format>())
+        [[likely]] {
+      here =
+          descend_to_run<format, 0, true, order::acquire>(policies.memory, root.table(), pages.first(), pages.last());
       if (here.found) [[likely]] {
         done = change_pages_concurrently(policies.memory, here.run, pages.of_window(here.run), change, report,
                                          debt_.reductions, why);
@@ -8991,11 +9111,10 @@ class page_table {
   // Where the hardware finds the root; no_root before create() and after close() or destroy(). Relaxed: whoever may ask
   // was told of the table after create(), and a section that is entered after close() was waited for sees it by the
   // fence in enter().
-  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> root() const noexcept {
-    const std::uint64_t seen = policies_.words.load(root_, order::relaxed);
-    if ((seen & open) == 0) [[unlikely]]
-      return errc::no_root;
-    return table_address{seen - open};
+  [[nodiscard]] QUIRE_INLINE constexpr result<table_address> root() const noexcept { return find_root().get(); }
+  // The same for a session, which asks more of it.
+  [[nodiscard]] QUIRE_INLINE constexpr found_root<Format> find_root() const noexcept {
+    return found_root<Format>{policies_.words.load(root_, order::relaxed)};
   }
   [[nodiscard]] constexpr Policies& policies() noexcept { return policies_; }
 
@@ -9070,7 +9189,7 @@ class page_table {
   }
 
   // The root's address with one of these in its low bits, where it has none; or nothing.
-  static constexpr std::uint64_t none = 0, open = 1, closed = 2;
+  static constexpr std::uint64_t none = 0, open = found_root<Format>::open, closed = 2;
 
   Policies policies_;
   std::uint64_t root_ = none;
