@@ -2,6 +2,7 @@
 // What a table maps, as ranges: each question about a guest's memory is one pipeline, and none of them allocates.
 #include <quire/quire.hpp>
 #include <quire/views/dirty_pages.hpp>
+#include <quire/views/foreign.hpp>
 #include <quire/views/gaps.hpp>
 #include <quire/views/mappings.hpp>
 #include <quire/views/tables.hpp>
@@ -77,6 +78,13 @@ void print_log(quire::dirty_bitmap& log, const quire::memory_slot& slot) {
     fmt::print("logged: {:#x}\n", page.value);
 }
 
+// What is wrong with tables that somebody else made, or saved?
+template <class Memory>
+void print_findings(const Memory& memory, quire::table_address root) {
+  for (const quire::foreign_finding& found : views::foreign_findings<format>(memory, root, ram))
+    fmt::print("{} from {:#x}, level {}\n", name_of(found.what), found.address.value, found.level);
+}
+
 int main() {
   heap memory;
   quire::page_table<format, laptop> guest{laptop{&memory}};
@@ -97,6 +105,10 @@ int main() {
   print_dirty(session);
   print_room(session);
   print_log(log, {.first = ram.first(), .pages = log.pages()});
+  // A dump that lacks all but the root.
+  const auto* const root_bytes = reinterpret_cast<const std::byte*>(session.root()->value);
+  print_findings(quire::memory_dump{root_bytes, quire::root_table_bytes<format>, session.root()->value},
+                 *session.root());
   const bool right = writable_bytes(session) == 64 * mib && tables_of_pages(session) == 2;
   return right ? 0 : 1;
 }

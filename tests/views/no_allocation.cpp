@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A pipeline over 16 GiB in pages allocates nothing: this program counts what operator new is asked for.
-#include <cstddef>  // size_t
+#include <cstddef>  // size_t, byte
 #include <cstdint>  // uint64_t
 #include <cstdlib>  // malloc, aligned_alloc, free
 #include <new>      // bad_alloc, align_val_t, nothrow_t
@@ -13,6 +13,7 @@
 #include <quire/policy/array_memory.hpp>  // array_memory
 #include <quire/table/page_table.hpp>     // page_table
 #include <quire/views/dirty_pages.hpp>    // dirty_pages
+#include <quire/views/foreign.hpp>        // foreign_mappings
 #include <quire/views/gaps.hpp>           // gaps
 #include <quire/views/mappings.hpp>       // mappings, dirty_mappings
 #include <quire/views/tables.hpp>         // tables
@@ -93,7 +94,7 @@ TEST_CASE("views over 16 GiB of pages allocate nothing") {
   bitmap.set_all();
   REQUIRE(bitmap.take(5, ~std::uint64_t{0}) != 0);
 
-  std::uint64_t bytes = 0, first_output = 0, dirty = 0, gaps = 0, leaf_tables = 0, marked = 0;
+  std::uint64_t bytes = 0, first_output = 0, dirty = 0, gaps = 0, leaf_tables = 0, marked = 0, foreign = 0;
   const std::size_t before = allocations;
   const auto is_writable = [](const mapping& one) { return one.attrs.allowed.contains(writable); };
   for (const std::uint64_t output : session | views::mappings | ranges::views::filter(is_writable) |
@@ -106,6 +107,8 @@ TEST_CASE("views over 16 GiB of pages allocate nothing") {
   for (const views::found_table one : session | views::tables) leaf_tables += one.level == 0 ? 1U : 0U;
   for (const input_address at : views::dirty_pages<format>(bitmap, {.first = ram.first(), .pages = bitmap.pages()}))
     marked += at >= ram.first() ? 1U : 0U;
+  const memory_dump dump{reinterpret_cast<const std::byte*>(words.data()), words.size() * sizeof(words[0]), block};
+  for (const foreign_mapping& one : views::foreign_mappings<format>(dump, *session.root(), ram)) foreign += one.bytes;
   const std::size_t after = allocations;
 
   CHECK(after == before);
@@ -115,6 +118,7 @@ TEST_CASE("views over 16 GiB of pages allocate nothing") {
   CHECK(gaps == (std::uint64_t{1} << 41) - 16 * gib);
   CHECK(leaf_tables == 8192);
   CHECK(marked == 16 * gib / page - 64);
+  CHECK(foreign == 16 * gib);
   // The count counts: a call of the function, which the compiler may not leave out.
   const std::size_t counted = allocations;
   ::operator delete(::operator new(1));
