@@ -43,7 +43,8 @@ void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
 void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
 void operator delete[](void* block) noexcept { ::operator delete(block); }
 void operator delete[](void* block, std::size_t) noexcept { ::operator delete(block); }
-void operator delete(void* block) noexcept { std::free(block); }
+// Not inlined: GCC would see free() of what came from an operator new that it did not inline.
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t, std::align_val_t) noexcept { std::free(block); }
