@@ -76,14 +76,15 @@ struct cost {
   const table_shape& shape = region.shape();
   cost c{.invalidations = 1, .calls = 1};
   for (int level = shape.root_level(); level > 0; --level) {
-    // Blocks are read twice: to see what they are, and to change them. Of a group the first entry is.
-    const std::uint64_t blocks = region.leaves(level) - region.grouped(level) + region.groups(level);
-    c.at(level).read += region.tables(level) + region.leaves(level) + blocks;
+    c.at(level).read += region.tables(level) + region.leaves(level);
     c.at(level).written += region.leaves(level);
-    if (region.is_one_leaf(level)) {
-      ++c.at(level).read;
-      if (level == 1) c.descend(shape, level);  // a table of pages was looked for
+    if (level == 1 && region.is_one_leaf(level)) {
+      c.descend(shape, level);  // a table of pages was looked for
+      continue;
     }
+    // Blocks are read twice: to see what they are, and to change them. Of a group the first entry is.
+    c.at(level).read += region.leaves(level) - region.grouped(level) + region.groups(level);
+    if (region.is_one_leaf(level)) ++c.at(level).read;
   }
   c.at(0).read += region.leaves(0);
   c.at(0).written += region.leaves(0);

@@ -220,7 +220,9 @@ QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& 
   std::uint64_t kept = 0;
   for (masked_entries left = pages; left.bits != 0; left.bits &= left.bits - 1) {
     if constexpr (reports_nothing<format, Report>) {
-      if (change_plainly<format>(in_loop, run.table, left.first(), wanted, wanted.tested) != plain_change::made)
+      const std::size_t i = left.first();
+      const auto before = in_loop.template load<typename format::word>(run.table, i, order::relaxed);
+      if (change_plainly<format>(in_loop, run.table, i, before, wanted, wanted.tested) != plain_change::made)
         kept |= left.lowest();
     } else if (!change_reporting(memory, run, left.first(), left.first(), change, report)) kept |= left.lowest();
   }
@@ -329,18 +331,32 @@ class change_leaves {
 template <pte_format Format, class Pages, class Memory, class Report>
 constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
                                       const entry_change<typename Format::word>& change, Report& report) noexcept {
-  // Few pages of a block: of the first harvest after logging began, when nothing was split then.
-  if constexpr (Format::shape.root_level > 0 && reports_nothing<Format, Report>) {
+  if constexpr (Format::shape.root_level > 0) {
+    // Few pages, of one table or of a block: as in the first harvest of memory that was not split when logging began.
     if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
       const auto here = descend_to_run<Format, 1, false>(memory, root, range.first(), range.last());
       if (here.found) {
         const std::size_t i = here.run.first;
         const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
-        const entry_span span = group_span<Format>(entry, 1, i);
-        if (Format::kind_of(entry, 1) == entry_kind::leaf && span.first == span.last) {
-          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
-          return change(before) == before ? changed_leaves{} : changed_in(here.run, span);
+        if (Format::kind_of(entry, 1) == entry_kind::table) {
+          const auto run =
+              run_in<entry_run<Format, 0, false>>(Format::table_of(entry, 1), range.first().value, range.last().value);
+          const changed_entries done = change_pages(memory, run, pages.in(run), change, report);
+          return done.any ? changed_in(run, done.span) : changed_leaves{};
         }
+        const entry_span span = group_span<Format>(entry, 1, i);
+        if (span.first == span.last) {
+          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
+          const auto after = change(before);
+          if (after == before) return {};
+          if constexpr (!reports_nothing<Format, Report>) {
+            if (Format::is_dirty(before) && !Format::is_dirty(after))
+              report(here.run.address(i), Format::shape.leaf_bytes(1));
+          }
+          return changed_in(here.run, span);
+        }
+        const bool any = change_reporting(memory, here.run, span.first, span.last, change, report);
+        return any ? changed_in(here.run, span) : changed_leaves{};
       }
     }
   }

@@ -51,6 +51,7 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
 
 // The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
 using words_of_a_round = std::make_index_sequence<8>;
+using words_after_the_first = std::index_sequence<1, 2, 3, 4, 5, 6, 7>;
 
 // Calls function(first + K) for each.
 template <class Function, std::size_t... K>
@@ -114,13 +115,13 @@ struct constant_change {
 // What a plain store may do for an entry: it did it, nothing was to be done, or the hardware may be writing there.
 enum class plain_change : unsigned char { made, needless, contended };
 
-// Applies a change to an entry not read yet, if a plain store will do.
+// Applies a change to an entry read as `before`, if a plain store will do.
 template <pte_format Format, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr plain_change change_plainly(Memory& memory, table_address table, std::size_t i,
+                                                                 typename Format::word before,
                                                                  const loop_change<Format>& wanted,
                                                                  bool tested) noexcept {
   using word = typename Format::word;
-  const word before = memory.template load<word>(table, i, order::relaxed);
   if (tested ? wanted.is_plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before)) [[likely]] {
     const word after = tested ? static_cast<word>(before ^ wanted.flipped) : wanted.change.made(before);
     memory.template store<word>(table, i, after, order::relaxed);
@@ -159,20 +160,25 @@ template <pte_format Format, class Memory>
   bool contended = false;
   const auto each = [&](bool tested) QUIRE_INLINE_LAMBDA {
     std::size_t kept = 0;
-    const auto one = [&](std::size_t i) QUIRE_INLINE_LAMBDA {
-      const plain_change done = change_plainly<Format>(in_loop, table, i, wanted, tested);
+    const auto change_read = [&](std::size_t i, word before) QUIRE_INLINE_LAMBDA {
+      const plain_change done = change_plainly<Format>(in_loop, table, i, before, wanted, tested);
       if (done == plain_change::made) [[likely]]
         return;
       contended = contended || done == plain_change::contended;
       ++kept;
     };
+    const auto change_one = [&](std::size_t i) QUIRE_INLINE_LAMBDA { change_read(i, load(i)); };
     std::size_t i = first, left = last - first + 1;
     for (; tested && left >= round; left -= round, i += round) {
-      if (!wanted.is_plain(load(i)) && wanted.leaves_alone(any_of_round<word>(i, load, words_of_a_round{})))
+      const word begins = load(i);
+      if (!wanted.is_plain(begins) && wanted.leaves_alone(any_of_round<word>(i, load, words_of_a_round{}))) {
         kept += round;
-      else each_of_round(i, one, words_of_a_round{});
+        continue;
+      }
+      change_read(i, begins);
+      each_of_round(i, change_one, words_after_the_first{});
     }
-    for (; left != 0; --left, ++i) one(i);
+    for (; left != 0; --left, ++i) change_one(i);
     return kept <= last - first;
   };
   const bool any = wanted.tested ? each(true) : each(false);

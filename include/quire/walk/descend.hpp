@@ -52,6 +52,14 @@ template <pte_format Format, order Order = order::acquire, int Floor = 0, class 
       });
 }
 
+// The entries of one table, which has all of them, that [first, last] is.
+template <class Run>
+[[nodiscard]] QUIRE_INLINE constexpr Run run_in(table_address table, std::uint64_t first, std::uint64_t last) noexcept {
+  constexpr auto& shape = Run::format::shape;
+  return {table, first & ~shape.table_last_offset(Run::level), shape.index(first, Run::level),
+          shape.index(last, Run::level)};
+}
+
 // A run, if there is one.
 template <class Run>
 struct found_run {
@@ -65,9 +73,7 @@ template <class Run, int Level, order Order, class Memory>
                                                                      std::uint64_t first, std::uint64_t last) noexcept {
   using format = typename Run::format;
   if constexpr (Level == Run::level) {
-    return {true,
-            {table, first & ~format::shape.table_last_offset(Level), format::shape.index(first, Level),
-             format::shape.index(last, Level)}};
+    return {true, run_in<Run>(table, first, last)};
   } else {
     const auto entry = memory.template load<typename format::word>(table, format::shape.index(first, Level), Order);
     if (format::kind_of(entry, Level) != entry_kind::table) [[unlikely]]
