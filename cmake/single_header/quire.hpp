@@ -3990,6 +3990,7 @@ constexpr typename Format::word change_entry(Memory& memory, table_address table
 
 // The entries that a loop over words takes in one round, written out: compilers do not unroll loops of atomic accesses.
 using words_of_a_round = std::make_index_sequence<8>;
+using words_after_the_first = std::index_sequence<1, 2, 3, 4, 5, 6, 7>;
 
 // Calls function(first + K) for each.
 template <class Function, std::size_t... K>
@@ -4053,13 +4054,13 @@ struct constant_change {
 // What a plain store may do for an entry: it did it, nothing was to be done, or the hardware may be writing there.
 enum class plain_change : unsigned char { made, needless, contended };
 
-// Applies a change to an entry not read yet, if a plain store will do.
+// Applies a change to an entry read as `before`, if a plain store will do.
 template <pte_format Format, class Memory>
 [[nodiscard]] QUIRE_INLINE constexpr plain_change change_plainly(Memory& memory, table_address table, std::size_t i,
+                                                                 typename Format::word before,
                                                                  const loop_change<Format>& wanted,
                                                                  bool tested) noexcept {
   using word = typename Format::word;
-  const word before = memory.template load<word>(table, i, order::relaxed);
   if (tested ? wanted.is_plain(before) : wanted.changes(before) && !hardware_may_write<Format>(before)) [[likely]] {
     const word after = tested ? static_cast<word>(before ^ wanted.flipped) : wanted.change.made(before);
     memory.template store<word>(table, i, after, order::relaxed);
@@ -4098,20 +4099,25 @@ template <pte_format Format, class Memory>
   bool contended = false;
   const auto each = [&](bool tested) QUIRE_INLINE_LAMBDA {
     std::size_t kept = 0;
-    const auto one = [&](std::size_t i) QUIRE_INLINE_LAMBDA {
-      const plain_change done = change_plainly<Format>(in_loop, table, i, wanted, tested);
+    const auto change_read = [&](std::size_t i, word before) QUIRE_INLINE_LAMBDA {
+      const plain_change done = change_plainly<Format>(in_loop, table, i, before, wanted, tested);
       if (done == plain_change::made) [[likely]]
         return;
       contended = contended || done == plain_change::contended;
       ++kept;
     };
+    const auto change_one = [&](std::size_t i) QUIRE_INLINE_LAMBDA { change_read(i, load(i)); };
     std::size_t i = first, left = last - first + 1;
     for (; tested && left >= round; left -= round, i += round) {
-      if (!wanted.is_plain(load(i)) && wanted.leaves_alone(any_of_round<word>(i, load, words_of_a_round{})))
+      const word begins = load(i);
+      if (!wanted.is_plain(begins) && wanted.leaves_alone(any_of_round<word>(i, load, words_of_a_round{}))) {
         kept += round;
-      else each_of_round(i, one, words_of_a_round{});
+        continue;
+      }
+      change_read(i, begins);
+      each_of_round(i, change_one, words_after_the_first{});
     }
-    for (; left != 0; --left, ++i) one(i);
+    for (; left != 0; --left, ++i) change_one(i);
     return kept <= last - first;
   };
   const bool any = wanted.tested ? each(true) : each(false);
@@ -4287,6 +4293,14 @@ template <pte_format Format, order Order = order::acquire, int Floor = 0, class 
       });
 }
 
+// The entries of one table, which has all of them, that [first, last] is.
+template <class Run>
+[[nodiscard]] QUIRE_INLINE constexpr Run run_in(table_address table, std::uint64_t first, std::uint64_t last) noexcept {
+  constexpr auto& shape = Run::format::shape;
+  return {table, first & ~shape.table_last_offset(Run::level), shape.index(first, Run::level),
+          shape.index(last, Run::level)};
+}
+
 // A run, if there is one.
 template <class Run>
 struct found_run {
@@ -4300,9 +4314,7 @@ template <class Run, int Level, order Order, class Memory>
                                                                      std::uint64_t first, std::uint64_t last) noexcept {
   using format = typename Run::format;
   if constexpr (Level == Run::level) {
-    return {true,
-            {table, first & ~format::shape.table_last_offset(Level), format::shape.index(first, Level),
-             format::shape.index(last, Level)}};
+    return {true, run_in<Run>(table, first, last)};
   } else {
     const auto entry = memory.template load<typename format::word>(table, format::shape.index(first, Level), Order);
     if (format::kind_of(entry, Level) != entry_kind::table) [[unlikely]]
@@ -5597,7 +5609,9 @@ QUIRE_INLINE constexpr changed_entries change_singly(Memory& memory, const Run& 
   std::uint64_t kept = 0;
   for (masked_entries left = pages; left.bits != 0; left.bits &= left.bits - 1) {
     if constexpr (reports_nothing<format, Report>) {
-      if (change_plainly<format>(in_loop, run.table, left.first(), wanted, wanted.tested) != plain_change::made)
+      const std::size_t i = left.first();
+      const auto before = in_loop.template load<typename format::word>(run.table, i, order::relaxed);
+      if (change_plainly<format>(in_loop, run.table, i, before, wanted, wanted.tested) != plain_change::made)
         kept |= left.lowest();
     } else if (!change_reporting(memory, run, left.first(), left.first(), change, report)) kept |= left.lowest();
   }
@@ -5706,18 +5720,32 @@ class change_leaves {
 template <pte_format Format, class Pages, class Memory, class Report>
 constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
                                       const entry_change<typename Format::word>& change, Report& report) noexcept {
-  // Few pages of a block: of the first harvest after logging began, when nothing was split then.
-  if constexpr (Format::shape.root_level > 0 && reports_nothing<Format, Report>) {
+  if constexpr (Format::shape.root_level > 0) {
+    // Few pages, of one table or of a block: as in the first harvest of memory that was not split when logging began.
     if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
       const auto here = descend_to_run<Format, 1, false>(memory, root, range.first(), range.last());
       if (here.found) {
         const std::size_t i = here.run.first;
         const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
-        const entry_span span = group_span<Format>(entry, 1, i);
-        if (Format::kind_of(entry, 1) == entry_kind::leaf && span.first == span.last) {
-          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
-          return change(before) == before ? changed_leaves{} : changed_in(here.run, span);
+        if (Format::kind_of(entry, 1) == entry_kind::table) {
+          const auto run =
+              run_in<entry_run<Format, 0, false>>(Format::table_of(entry, 1), range.first().value, range.last().value);
+          const changed_entries done = change_pages(memory, run, pages.in(run), change, report);
+          return done.any ? changed_in(run, done.span) : changed_leaves{};
         }
+        const entry_span span = group_span<Format>(entry, 1, i);
+        if (span.first == span.last) {
+          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
+          const auto after = change(before);
+          if (after == before) return {};
+          if constexpr (!reports_nothing<Format, Report>) {
+            if (Format::is_dirty(before) && !Format::is_dirty(after))
+              report(here.run.address(i), Format::shape.leaf_bytes(1));
+          }
+          return changed_in(here.run, span);
+        }
+        const bool any = change_reporting(memory, here.run, span.first, span.last, change, report);
+        return any ? changed_in(here.run, span) : changed_leaves{};
       }
     }
   }
