@@ -431,7 +431,7 @@ namespace detail {
 template <errc Code>
 void value_of_an_error() noexcept {}
 
-using every_errc = std::make_index_sequence<static_cast<std::size_t>(errc::stopped) + 1>;
+using every_errc = std::make_index_sequence<static_cast<std::size_t>(errc::beyond_identifier) + 1>;
 template <std::size_t... Code>
 constexpr void expect_no_error(errc code, std::index_sequence<Code...>) noexcept {
   (..., (Code != 0 && code == errc{Code} ? value_of_an_error<errc{Code}>() : void()));
@@ -5677,6 +5677,24 @@ struct change_outcome {
   return done->any;
 }
 
+// Applies `change` to one leaf, whose first entry was read as `entry`; gives whether it changed. Entries of a group may
+// differ in their state.
+template <class Memory, class Run, class Report>
+QUIRE_INLINE constexpr bool change_leaf(Memory& memory, const Run& run, entry_span span,
+                                        typename Run::format::word entry,
+                                        const entry_change<typename Run::format::word>& change,
+                                        Report& report) noexcept {
+  using format = typename Run::format;
+  if (span.first != span.last) return change_reporting(memory, run, span.first, span.last, change, report);
+  const auto before = change_entry<format>(memory, run.table, span.first, entry, change);
+  const auto after = change(before);
+  if constexpr (!reports_nothing<format, Report>) {
+    if (format::is_dirty(before) && !format::is_dirty(after))
+      report(run.address(span.first), format::shape.leaf_bytes(Run::level));
+  }
+  return after != before;
+}
+
 // Visitor: applies `change` to every leaf that holds one of the pages, a block or group that is only partly among them
 // as a whole.
 template <pte_format Format, class Memory, class Pages, class Report>
@@ -5701,9 +5719,7 @@ class change_leaves {
         const entry_span span = group_span<Format>(entry, Run::level, i);
         i = span.last;
         if (!pages_.any(run.address(span.first), run.address(span.last + 1) - 1)) continue;
-        if (span.first == span.last && change_(entry) == entry)
-          continue;  // entries of a group may differ in their state
-        if (change_reporting(memory_, run, span.first, span.last, change_, report_)) done.add(changed_in(run, span));
+        if (change_leaf(memory_, run, span, entry, change_, report_)) done.add(changed_in(run, span));
       }
     }
     return run_stop<word>::done();
@@ -5734,18 +5750,8 @@ constexpr changed_leaves change_range(Memory& memory, table_address root, const 
           return done.any ? changed_in(run, done.span) : changed_leaves{};
         }
         const entry_span span = group_span<Format>(entry, 1, i);
-        if (span.first == span.last) {
-          const auto before = change_entry<Format>(memory, here.run.table, i, entry, change);
-          const auto after = change(before);
-          if (after == before) return {};
-          if constexpr (!reports_nothing<Format, Report>) {
-            if (Format::is_dirty(before) && !Format::is_dirty(after))
-              report(here.run.address(i), Format::shape.leaf_bytes(1));
-          }
-          return changed_in(here.run, span);
-        }
-        const bool any = change_reporting(memory, here.run, span.first, span.last, change, report);
-        return any ? changed_in(here.run, span) : changed_leaves{};
+        return change_leaf(memory, here.run, span, entry, change, report) ? changed_in(here.run, span)
+                                                                          : changed_leaves{};
       }
     }
   }

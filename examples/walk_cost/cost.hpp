@@ -82,8 +82,7 @@ struct cost {
       c.descend(shape, level);  // a table of pages was looked for
       continue;
     }
-    // Blocks are read twice: to see what they are, and to change them. Of a group the first entry is.
-    c.at(level).read += region.leaves(level) - region.grouped(level) + region.groups(level);
+    c.at(level).read += region.groups(level);  // the first entry of each says where it ends, before all are changed
     if (region.is_one_leaf(level)) ++c.at(level).read;
   }
   c.at(0).read += region.leaves(0);
