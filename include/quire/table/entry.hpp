@@ -92,9 +92,8 @@ struct loop_change {
       : change{{c.applies_to.mask, c.applies_to.value}, c.keep, c.set},
         mask(kernel::in_register(static_cast<word>(c.applies_to.mask | Format::quiet_bits))),
         zeros(static_cast<word>(c.applies_to.mask & ~c.applies_to.value)),
-        flipped(static_cast<word>(((c.applies_to.value | Format::quiet_bits) & ~(c.keep | c.set)) | (zeros & c.set))),
-        tested(flipped != 0 && (c.applies_to.value & ~c.applies_to.mask) == 0 && (zeros & Format::quiet_bits) == 0 &&
-               ((~c.keep | c.set) & ~(c.applies_to.mask | Format::quiet_bits)) == 0) {}
+        flipped(of_plain(c).flips()),
+        tested(flipped != 0 && (c.applies_to.value & ~c.applies_to.mask) == 0 && (zeros & Format::quiet_bits) == 0) {}
 
   [[nodiscard]] QUIRE_INLINE constexpr bool is_plain(word entry) const noexcept {
     return (static_cast<word>(~entry) & mask) == zeros;
@@ -103,6 +102,15 @@ struct loop_change {
   // Whether, for certain, none of the entries changes that together have the bits `any`.
   [[nodiscard]] QUIRE_INLINE constexpr bool leaves_alone(word any) const noexcept {
     return (change.applies_to.value & ~any) != 0;
+  }
+
+ private:
+  // The change of those entries that a plain store may change.
+  [[nodiscard]] QUIRE_INLINE static constexpr entry_change<word> of_plain(const entry_change<word>& c) noexcept {
+    constexpr word quiet = Format::quiet_bits;
+    const entry_test<word> plain{static_cast<word>(c.applies_to.mask | quiet),
+                                 static_cast<word>(c.applies_to.value | quiet)};
+    return {plain, c.keep, c.set};
   }
 };
 
