@@ -77,13 +77,13 @@ TIMES = {
 }
 
 # What read sections may cost beside a lock that costs nothing, word by word: so many times as much, and what they have
-# to do besides. That is a compare-exchange where an owner stores, in a loop that cannot be written out in rounds: 4
+# to do besides. That is a compare-exchange where an owner stores, in a loop that is not written out in rounds: 5
 # instructions an entry; and where a session does little, to enter the section, leave it, and see that nothing is to be
 # retired. Not held are masks (a session of its own for each is counted among those that take rights away, and out
 # again), entries that need no change (an owner asks a round of them at once, a section each whether another owns it),
 # and what an owner need not lock entry by entry: mapping into tables that others reach, and taking away.
 SECTIONS_MAY_COST = 1.15
-AN_EXCHANGE = 4
+AN_EXCHANGE = 5
 SECTIONS_ADD = {
     "write_protect_all": AN_EXCHANGE,
     "age_all": AN_EXCHANGE,
