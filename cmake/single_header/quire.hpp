@@ -85,6 +85,7 @@ enum class errc : std::uint8_t {
   malformed,              // a foreign table says there what no table can say, or cannot be read
   beyond_identifier,      // a VMID or ASID that its register cannot hold, or the CPU does not tell apart
 };
+inline constexpr errc last_errc = errc::beyond_identifier;
 
 // Every name, for messages; the enumerator's own spelling.
 [[nodiscard]] constexpr const char* name_of(errc code) noexcept {
@@ -166,7 +167,7 @@ class input_range {
   constexpr input_range() noexcept = default;  // an empty range
   [[nodiscard]] static constexpr input_range half_open(input_address first, input_address end) noexcept {
     if (end == first) return empty(first);
-    return {first, end < first ? input_address{0} : end - 1};
+    return end < first ? reversed(first) : input_range{first, end - 1};
   }
   [[nodiscard]] static constexpr input_range closed(input_address first, input_address last) noexcept {
     return {first, last};
@@ -196,6 +197,10 @@ class input_range {
   [[nodiscard]] static constexpr input_range empty(input_address first) noexcept {
     const input_address from = first.value == 0 ? input_address{1} : first;
     return {from, from - 1};
+  }
+
+  [[nodiscard]] static constexpr input_range reversed(input_address first) noexcept {
+    return {first.value == 1 ? input_address{2} : first, input_address{0}};  // [1, 0] is empty
   }
 
   input_address first_{1};
@@ -431,7 +436,7 @@ namespace detail {
 template <errc Code>
 void value_of_an_error() noexcept {}
 
-using every_errc = std::make_index_sequence<static_cast<std::size_t>(errc::beyond_identifier) + 1>;
+using every_errc = std::make_index_sequence<static_cast<std::size_t>(last_errc) + 1>;
 template <std::size_t... Code>
 constexpr void expect_no_error(errc code, std::index_sequence<Code...>) noexcept {
   (..., (Code != 0 && code == errc{Code} ? value_of_an_error<errc{Code}>() : void()));
@@ -3477,6 +3482,7 @@ namespace detail {
 template <pte_format Format>
 [[nodiscard]] QUIRE_COLD constexpr error range_error(input_range range) noexcept {
   constexpr std::uint64_t page = Format::shape.page_bytes();
+  if (range.defect() == errc::empty_range) return {errc::empty_range, -1, range.first().value & ~std::uint64_t{1}};
   if (range.defect() != errc::none) return {range.defect(), -1, range.first().value};
   if (!range.first().is_aligned(page)) return {errc::unaligned, -1, range.first().value};
   if (!(range.last() + 1).is_aligned(page)) return {errc::unaligned, -1, range.last().value};
@@ -3499,7 +3505,7 @@ template <pte_format Format>
 // Errors: the range's own defect; unaligned (first byte, or the byte after the last, is no multiple of a page);
 // beyond_input, also for a range that spans the hole between the halves of a sign-extended space.
 template <pte_format Format>
-[[nodiscard]] constexpr error check_range(input_range range) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr error check_range(input_range range) noexcept {
   if (is_sound<Format>(range)) [[likely]]
     return {};
   return detail::range_error<Format>(range);
@@ -3973,9 +3979,9 @@ constexpr typename Format::word replace_entry(Memory& memory, table_address tabl
 // Applies `change` to an entry read as `before`; gives what stood there before the change. Relaxed: a change of rights
 // or accessed publishes nothing; the invalidation that follows orders it (maintenance.before_invalidation).
 template <pte_format Format, class Memory>
-constexpr typename Format::word change_entry(Memory& memory, table_address table, std::size_t i,
-                                             typename Format::word before,
-                                             const entry_change<typename Format::word>& change) noexcept {
+QUIRE_INLINE constexpr typename Format::word change_entry(Memory& memory, table_address table, std::size_t i,
+                                                          typename Format::word before,
+                                                          const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
   for (;;) {
     const word after = change(before);
@@ -5685,7 +5691,7 @@ struct change_outcome {
   return done->any;
 }
 
-// Applies `change` to one leaf, whose first entry was read as `entry`; gives whether it changed. Entries of a group may
+// Applies `change` to one leaf, an entry of which was read as `entry`; gives whether it changed. Entries of a group may
 // differ in their state.
 template <class Memory, class Run, class Report>
 QUIRE_INLINE constexpr bool change_leaf(Memory& memory, const Run& run, entry_span span,
@@ -5742,8 +5748,9 @@ class change_leaves {
 
 // Changes every leaf that overlaps the pages, whole leaves. Never allocates, never fails on a checked range.
 template <pte_format Format, class Pages, class Memory, class Report>
-constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
-                                      const entry_change<typename Format::word>& change, Report& report) noexcept {
+QUIRE_INLINE constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
+                                                   const entry_change<typename Format::word>& change,
+                                                   Report& report) noexcept {
   if constexpr (Format::shape.root_level > 0) {
     // Few pages, of one table or of a block: as in the first harvest of memory that was not split when logging began.
     if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
@@ -5753,7 +5760,7 @@ constexpr changed_leaves change_range(Memory& memory, table_address root, const 
         const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
         if (Format::kind_of(entry, 1) == entry_kind::table) {
           const auto run =
-              run_in<entry_run<Format, 0, false>>(Format::table_of(entry, 1), range.first().value, range.last().value);
+              run_in<entry_run<Format, 0, true>>(Format::table_of(entry, 1), range.first().value, range.last().value);
           const changed_entries done = change_pages(memory, run, pages.in(run), change, report);
           return done.any ? changed_in(run, done.span) : changed_leaves{};
         }
@@ -6125,6 +6132,7 @@ template <pte_format Format, order Order, int Level = 0, class P, class Install>
 template <class Table, class Source>
 struct map_call {
   Table& table;
+  found_root<typename Table::format> root;
   input_address first;
   std::uint64_t length;  // from there to the last byte: what map_absent_leaf() has asked for
   output_address output;
@@ -6874,8 +6882,8 @@ class exclusive_session : public reading_session<Table> {
                                 options.largest_level, detail::install_alone<format, policies_type>{invalidations_}))
         [[likely]]
       return {};
-    map_call<Table, Source> call{*table_, range.first(), range.last() - range.first(), output, wanted,
-                                 source,  options,       invalidations_.lend()};
+    map_call<Table, Source> call{*table_, this->reach(), range.first(), range.last() - range.first(), output,
+                                 wanted,  source,        options,       invalidations_.lend()};
     const auto done = map_any<Source, Report>(call, static_cast<Report&&>(report));
     invalidations_.go_on_as(call.invalidations);
     return done;
@@ -7047,7 +7055,7 @@ class exclusive_session : public reading_session<Table> {
       }
     }
     decltype(auto) invalidations = invalidations_.lend();
-    const auto done = split_by_walk<Skip>(*table_, invalidations, range, target, source);
+    const auto done = split_by_walk<Skip>(*table_, this->reach(), invalidations, range, target, source);
     invalidations_.go_on_as(invalidations);
     return done;
   }
@@ -7115,9 +7123,10 @@ class exclusive_session : public reading_session<Table> {
 
   // Runs `body` on an operation, once the root is there and the range makes sense.
   template <class Body>
-  static constexpr auto with(Table& table, invalidator<policies_type>& invalidations, input_range range,
-                             Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
-    const auto root = table.root();
+  static constexpr auto with(Table& table, found_root<format> found, invalidator<policies_type>& invalidations,
+                             input_range range, Body&& body) noexcept
+      -> decltype(body(std::declval<operation_type&>())) {
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations};
@@ -7125,7 +7134,7 @@ class exclusive_session : public reading_session<Table> {
   }
   template <class Body>
   constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
-    return with(*table_, invalidations_, range, static_cast<Body&&>(body));
+    return with(*table_, this->reach(), invalidations_, range, static_cast<Body&&>(body));
   }
   // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
   // complain of is for the walk.
@@ -7159,7 +7168,7 @@ class exclusive_session : public reading_session<Table> {
   [[nodiscard, gnu::noinline]] static constexpr result<changed_leaves> change_by_walk(Table& table, Pages pages,
                                                                                       const entry_change<word>& change,
                                                                                       Report& report) noexcept {
-    const auto root = table.root();
+    const auto root = table.root();  // the lock keeps it what it was
     if (!root) return root.error();
     if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
     return change_range<format>(table.policies().memory, *root, pages, change, report);
@@ -7187,8 +7196,9 @@ class exclusive_session : public reading_session<Table> {
   }
   template <walk_flags Skip, class Source>
   [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
-      Table& table, invalidator<policies_type>& invalidations, input_range range, int target, Source& source) noexcept {
-    return with(table, invalidations, range, [&](operation_type& op) -> result<split_result> {
+      Table& table, found_root<format> root, invalidator<policies_type>& invalidations, input_range range, int target,
+      Source& source) noexcept {
+    return with(table, root, invalidations, range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
       return done;
@@ -7198,7 +7208,7 @@ class exclusive_session : public reading_session<Table> {
   template <class Source, class Report>
   QUIRE_COLD static constexpr result<void> map_any(map_call<Table, Source>& call, Report report) noexcept {
     const auto range = call.range();
-    return with(call.table, call.invalidations, range, [&](operation_type& op) -> result<void> {
+    return with(call.table, call.root, call.invalidations, range, [&](operation_type& op) -> result<void> {
       return map_over(op, call.invalidations, call.source, range, call.output, call.wanted, call.options, report);
     });
   }
@@ -8567,14 +8577,14 @@ class page_session : public reading_session<Table, KeepsRoot> {
   // has it.
   template <class Mark>
   [[nodiscard]] QUIRE_INLINE constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
-    const auto root = table_->root();
-    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
-    return grant_write<format>(table_->policies(), *root, address, mark);
+    const auto root = this->reach();
+    if (!root.exists() || !is_translatable<format>(address)) return write_grant::not_mapped;
+    return grant_write<format>(table_->policies(), root.table(), address, mark);
   }
   // Adds rights to the page leaf that translates `address`; the write permission only where may_write is set. Errors:
   // not_mapped; busy; unsupported_level for a block or a group; not_permitted.
   constexpr result<void> relax(input_address address, permissions rights) noexcept {
-    const auto root = table_->root();
+    const auto root = this->reach().get();
     if (!root) return root.error();
     if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
     return relax_page<format>(table_->policies(), *root, address, rights);
@@ -8583,7 +8593,7 @@ class page_session : public reading_session<Table, KeepsRoot> {
   constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
-    const auto root = table_->root();
+    const auto root = this->reach().get();
     if (!root) return root.error();
     if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
     return age_page<format>(table_->policies(), *root, address);
@@ -8662,7 +8672,8 @@ class concurrent_session : public page_session<Table, true> {
     concurrent_debt<policies_type> same = debt_;  // a mapping unlinks no table and takes no right away
     const map_options asked = options;
     unguarded guard;
-    const auto done = map_any(*table_, section_, lent, same, range, output, wanted, source, asked, guard);
+    const auto done =
+        map_any(*table_, this->reach(), section_, lent, same, range, output, wanted, source, asked, guard);
     invalidations_.take_back(lent);
     return done;
   }
@@ -8671,7 +8682,8 @@ class concurrent_session : public page_session<Table, true> {
   template <table_source Source, class Guard>
   constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
                                      map_options options, Guard&& guard) noexcept {
-    return map_any(*table_, section_, invalidations_, debt_, range, output, wanted, source, options, guard);
+    return map_any(*table_, this->reach(), section_, invalidations_, debt_, range, output, wanted, source, options,
+                   guard);
   }
 
   // Takes whole leaves and markers away that overlap the range, and says what was there; report(removed_leaf) for each
@@ -8798,7 +8810,7 @@ class concurrent_session : public page_session<Table, true> {
     }
     decltype(auto) lent = invalidations_.lend();
     concurrent_debt<policies_type> debt = debt_;
-    const auto given = split_by_walk<Skip>(*table_, section_, lent, debt, range, target, source);
+    const auto given = split_by_walk<Skip>(*table_, this->reach(), section_, lent, debt, range, target, source);
     invalidations_.take_back(lent);
     debt_ = debt;
     return given;
@@ -8852,7 +8864,7 @@ class concurrent_session : public page_session<Table, true> {
   template <class Body>
   QUIRE_INLINE constexpr auto with(input_range range, Body&& body) noexcept
       -> decltype(body(std::declval<operation_type&>())) {
-    const auto root = table_->root();
+    const auto root = this->reach().get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table_->policies(), *root, invalidations_, debt_};
@@ -8860,12 +8872,12 @@ class concurrent_session : public page_session<Table, true> {
   }
   // Without the session, which would live in memory for its sake.
   template <class Source, class Guard>
-  QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section,
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, found_root<format> found, Section& section,
                                                    invalidator<policies_type>& invalidations,
                                                    concurrent_debt<policies_type>& debt, input_range range,
                                                    output_address output, const attributes& wanted, Source& source,
                                                    map_options options, Guard& guard) noexcept {
-    const auto root = table.root();
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations, debt};
@@ -8901,7 +8913,7 @@ class concurrent_session : public page_session<Table, true> {
     decltype(auto) lent = invalidations_.lend();
     concurrent_debt<policies_type> debt = debt_;
     const auto any =
-        changing_by_walk(*table_, section_, lent, debt, pages, change, why, report,
+        changing_by_walk(*table_, this->reach(), section_, lent, debt, pages, change, why, report,
                          change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
     invalidations_.take_back(lent);
     debt_ = debt;
@@ -8909,12 +8921,12 @@ class concurrent_session : public page_session<Table, true> {
     return change_outcome{.any = *any, .is_split = false};
   }
   template <class Pages, class Report>
-  QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, Section& section,
+  QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, found_root<format> found, Section& section,
                                                             invalidator<policies_type>& invalidations,
                                                             concurrent_debt<policies_type>& debt, Pages pages,
                                                             const entry_change<word>& change, invalidation_reason why,
                                                             Report& report, change_progress so_far) noexcept {
-    const auto root = table.root();
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations, debt};
@@ -8923,12 +8935,10 @@ class concurrent_session : public page_session<Table, true> {
     return any;
   }
   template <walk_flags Skip, class Source>
-  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(Table& table, Section& section,
-                                                                        invalidator<policies_type>& invalidations,
-                                                                        concurrent_debt<policies_type>& debt,
-                                                                        input_range range, int target,
-                                                                        Source& source) noexcept {
-    const auto root = table.root();
+  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(
+      Table& table, found_root<format> found, Section& section, invalidator<policies_type>& invalidations,
+      concurrent_debt<policies_type>& debt, input_range range, int target, Source& source) noexcept {
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations, debt};
@@ -9119,7 +9129,8 @@ class page_table {
     }
   }
 
-  // Takes an empty root: root_table_bytes<Format>, aligned to that. Errors: no_memory.
+  // Takes an empty root: root_table_bytes<Format>, aligned to that. A session that is open does not find it. Errors:
+  // no_memory.
   [[nodiscard]] constexpr result<void> create() noexcept {
     if (root_ != none) return {};
     const auto root = policies_.tables.take_root(root_table_bytes<Format>);
@@ -9130,7 +9141,8 @@ class page_table {
     return {};
   }
 
-  // No session that begins from here on finds the root: its operations say no_root. How a table of locking::concurrent
+  // No session that begins from here on finds the root: its operations say no_root. One that is open goes on with the
+  // root that it found. How a table of locking::concurrent
   // goes while others use it: close(); wait until the sections that are open now have been left (a grace period of the
   // user's RCU, epoch_reclaim::wait_for_sections); take the root from every CPU; destroy(). Idempotent.
   constexpr void close() noexcept {
@@ -9140,7 +9152,7 @@ class page_table {
 
   // Gives back at most `most` tables, then says whether all are gone, the root too. Idempotent; resumable; the table
   // translates less and less meanwhile. Caller must: have taken the root from every CPU, invalidated its translations,
-  // and be sure that no software walker is left and that none begins (close()).
+  // and be sure that no software walker and no session is left and that none begins (close()).
   constexpr bool destroy(std::size_t most) noexcept {
     if (root_ == none) return true;
     const table_address root{root_ & ~(open | closed)};

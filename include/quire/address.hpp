@@ -45,7 +45,7 @@ class input_range {
   constexpr input_range() noexcept = default;  // an empty range
   [[nodiscard]] static constexpr input_range half_open(input_address first, input_address end) noexcept {
     if (end == first) return empty(first);
-    return {first, end < first ? input_address{0} : end - 1};
+    return end < first ? reversed(first) : input_range{first, end - 1};
   }
   [[nodiscard]] static constexpr input_range closed(input_address first, input_address last) noexcept {
     return {first, last};
@@ -75,6 +75,10 @@ class input_range {
   [[nodiscard]] static constexpr input_range empty(input_address first) noexcept {
     const input_address from = first.value == 0 ? input_address{1} : first;
     return {from, from - 1};
+  }
+
+  [[nodiscard]] static constexpr input_range reversed(input_address first) noexcept {
+    return {first.value == 1 ? input_address{2} : first, input_address{0}};  // [1, 0] is empty
   }
 
   input_address first_{1};

@@ -31,6 +31,7 @@ enum class errc : std::uint8_t {
   malformed,              // a foreign table says there what no table can say, or cannot be read
   beyond_identifier,      // a VMID or ASID that its register cannot hold, or the CPU does not tell apart
 };
+inline constexpr errc last_errc = errc::beyond_identifier;
 
 // Every name, for messages; the enumerator's own spelling.
 [[nodiscard]] constexpr const char* name_of(errc code) noexcept {

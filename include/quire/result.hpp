@@ -21,7 +21,7 @@ namespace detail {
 template <errc Code>
 void value_of_an_error() noexcept {}
 
-using every_errc = std::make_index_sequence<static_cast<std::size_t>(errc::beyond_identifier) + 1>;
+using every_errc = std::make_index_sequence<static_cast<std::size_t>(last_errc) + 1>;
 template <std::size_t... Code>
 constexpr void expect_no_error(errc code, std::index_sequence<Code...>) noexcept {
   (..., (Code != 0 && code == errc{Code} ? value_of_an_error<errc{Code}>() : void()));

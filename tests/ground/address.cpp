@@ -48,6 +48,7 @@ TEST_CASE("what begins at 0 is a range, or empty at 1") {
     CHECK(nothing.first() == one);
   }
   CHECK(input_range::half_open(input_address{0x1000}, zero).defect() == errc::range_overflow);
+  CHECK(input_range::half_open(one, zero).defect() == errc::range_overflow);
   CHECK(input_range::closed(input_address{0x1000}, input_address{0xfff}).defect() == errc::empty_range);
 }
 

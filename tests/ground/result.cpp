@@ -17,9 +17,10 @@ static_assert(result<int>{error{errc::unaligned, 2, 0x1001}}.error() == error{er
 TEST_CASE("every error has its own name") {
   std::set<std::string> names;
   int n = 0;
-  for (; n <= static_cast<int>(errc::beyond_identifier); ++n) names.insert(name_of(static_cast<errc>(n)));
+  for (; n <= static_cast<int>(last_errc); ++n) names.insert(name_of(static_cast<errc>(n)));
   CHECK(names.size() == static_cast<std::size_t>(n));
   CHECK(names.count("unknown") == 0);
+  CHECK(std::string{name_of(static_cast<errc>(n))} == "unknown");
   CHECK(std::string{name_of(errc::no_memory)} == "no_memory");
 }
 

@@ -290,6 +290,37 @@ QUIRE_TYPED_TEST("protected already is not invalidated already", blocks) {
   CHECK(t.machine.findings().text() == "");
 }
 
+// All of its operations, those that are answered at once as well as those that walk: a change that is made must be
+// announced, so none may find out in between that there is no root.
+QUIRE_TYPED_TEST("a session that is open when its table is closed goes on with its root", blocks) {
+  using stand = pair_of_tables<Format>;
+  stand both{0, 1};
+  const attributes wanted{.allowed = read_write, .may_write = true, .from = ordinary_privilege<Format>};
+  auto& source = both.table.policies().tables;
+  epoch_section other{both.domain, 1};
+  {
+    auto before = both.table.concurrent(both.section);
+    REQUIRE(before.map(stand::range(0, 4), output_address{0}, wanted, source, {.largest_level = 0}));
+    both.table.close();
+
+    CHECK(before.write_protect(stand::range(0, 2), dropped).value());
+    CHECK(before.protect(stand::range(2, 1), readable, dropped).value());
+    CHECK(before.split(stand::range(0, 4), 0, source));
+    CHECK(before.map(stand::range(4, 1), output_address{4 * stand::page}, wanted, source));
+    CHECK(before.unmap(stand::range(3, 1)).value().entries == 1);
+    CHECK(before.lookup(input_address{0}));
+    CHECK(before.make_writable(input_address{0}, [] {}) == write_grant::granted);
+
+    auto after = both.table.concurrent(other);
+    CHECK(after.write_protect(stand::range(0, 2), dropped).error().code == errc::no_root);
+    CHECK(after.map(stand::range(0, 1), output_address{0}, wanted, source).error().code == errc::no_root);
+    CHECK(after.unmap(stand::range(0, 1)).error().code == errc::no_root);
+    CHECK(after.lookup(input_address{0}).error().code == errc::no_root);
+  }
+  both.machine.end_of_operation();
+  CHECK(both.machine.findings().text() == "");
+}
+
 QUIRE_TYPED_TEST("a table that a section may be inside is not given back", blocks) {
   two_sections<Format> t;
   const std::uint64_t pages = Format::shape.entries(0);

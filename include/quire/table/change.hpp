@@ -288,7 +288,7 @@ struct change_outcome {
   return done->any;
 }
 
-// Applies `change` to one leaf, whose first entry was read as `entry`; gives whether it changed. Entries of a group may
+// Applies `change` to one leaf, an entry of which was read as `entry`; gives whether it changed. Entries of a group may
 // differ in their state.
 template <class Memory, class Run, class Report>
 QUIRE_INLINE constexpr bool change_leaf(Memory& memory, const Run& run, entry_span span,
@@ -345,8 +345,9 @@ class change_leaves {
 
 // Changes every leaf that overlaps the pages, whole leaves. Never allocates, never fails on a checked range.
 template <pte_format Format, class Pages, class Memory, class Report>
-constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
-                                      const entry_change<typename Format::word>& change, Report& report) noexcept {
+QUIRE_INLINE constexpr changed_leaves change_range(Memory& memory, table_address root, const Pages& pages,
+                                                   const entry_change<typename Format::word>& change,
+                                                   Report& report) noexcept {
   if constexpr (Format::shape.root_level > 0) {
     // Few pages, of one table or of a block: as in the first harvest of memory that was not split when logging began.
     if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
@@ -356,7 +357,7 @@ constexpr changed_leaves change_range(Memory& memory, table_address root, const 
         const auto entry = memory.template load<typename Format::word>(here.run.table, i, order::relaxed);
         if (Format::kind_of(entry, 1) == entry_kind::table) {
           const auto run =
-              run_in<entry_run<Format, 0, false>>(Format::table_of(entry, 1), range.first().value, range.last().value);
+              run_in<entry_run<Format, 0, true>>(Format::table_of(entry, 1), range.first().value, range.last().value);
           const changed_entries done = change_pages(memory, run, pages.in(run), change, report);
           return done.any ? changed_in(run, done.span) : changed_leaves{};
         }

@@ -34,9 +34,9 @@ constexpr typename Format::word replace_entry(Memory& memory, table_address tabl
 // Applies `change` to an entry read as `before`; gives what stood there before the change. Relaxed: a change of rights
 // or accessed publishes nothing; the invalidation that follows orders it (maintenance.before_invalidation).
 template <pte_format Format, class Memory>
-constexpr typename Format::word change_entry(Memory& memory, table_address table, std::size_t i,
-                                             typename Format::word before,
-                                             const entry_change<typename Format::word>& change) noexcept {
+QUIRE_INLINE constexpr typename Format::word change_entry(Memory& memory, table_address table, std::size_t i,
+                                                          typename Format::word before,
+                                                          const entry_change<typename Format::word>& change) noexcept {
   using word = typename Format::word;
   for (;;) {
     const word after = change(before);

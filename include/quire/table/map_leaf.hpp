@@ -89,6 +89,7 @@ template <pte_format Format, order Order, int Level = 0, class P, class Install>
 template <class Table, class Source>
 struct map_call {
   Table& table;
+  found_root<typename Table::format> root;
   input_address first;
   std::uint64_t length;  // from there to the last byte: what map_absent_leaf() has asked for
   output_address output;

@@ -18,14 +18,14 @@ class page_session : public reading_session<Table, KeepsRoot> {
   // has it.
   template <class Mark>
   [[nodiscard]] QUIRE_INLINE constexpr write_grant make_writable(input_address address, Mark&& mark) noexcept {
-    const auto root = table_->root();
-    if (!root || !is_translatable<format>(address)) return write_grant::not_mapped;
-    return grant_write<format>(table_->policies(), *root, address, mark);
+    const auto root = this->reach();
+    if (!root.exists() || !is_translatable<format>(address)) return write_grant::not_mapped;
+    return grant_write<format>(table_->policies(), root.table(), address, mark);
   }
   // Adds rights to the page leaf that translates `address`; the write permission only where may_write is set. Errors:
   // not_mapped; busy; unsupported_level for a block or a group; not_permitted.
   constexpr result<void> relax(input_address address, permissions rights) noexcept {
-    const auto root = table_->root();
+    const auto root = this->reach().get();
     if (!root) return root.error();
     if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
     return relax_page<format>(table_->policies(), *root, address, rights);
@@ -34,7 +34,7 @@ class page_session : public reading_session<Table, KeepsRoot> {
   constexpr result<bool> test_and_clear_accessed(input_address address) noexcept {
     static_assert(format::facts.has_accessed,
                   "this format has no accessed bit: each leaf counts as accessed, and stays so");
-    const auto root = table_->root();
+    const auto root = this->reach().get();
     if (!root) return root.error();
     if (!is_translatable<format>(address)) return error{errc::beyond_input, -1, address.value};
     return age_page<format>(table_->policies(), *root, address);

@@ -80,7 +80,8 @@ class page_table {
     }
   }
 
-  // Takes an empty root: root_table_bytes<Format>, aligned to that. Errors: no_memory.
+  // Takes an empty root: root_table_bytes<Format>, aligned to that. A session that is open does not find it. Errors:
+  // no_memory.
   [[nodiscard]] constexpr result<void> create() noexcept {
     if (root_ != none) return {};
     const auto root = policies_.tables.take_root(root_table_bytes<Format>);
@@ -91,7 +92,8 @@ class page_table {
     return {};
   }
 
-  // No session that begins from here on finds the root: its operations say no_root. How a table of locking::concurrent
+  // No session that begins from here on finds the root: its operations say no_root. One that is open goes on with the
+  // root that it found. How a table of locking::concurrent
   // goes while others use it: close(); wait until the sections that are open now have been left (a grace period of the
   // user's RCU, epoch_reclaim::wait_for_sections); take the root from every CPU; destroy(). Idempotent.
   constexpr void close() noexcept {
@@ -101,7 +103,7 @@ class page_table {
 
   // Gives back at most `most` tables, then says whether all are gone, the root too. Idempotent; resumable; the table
   // translates less and less meanwhile. Caller must: have taken the root from every CPU, invalidated its translations,
-  // and be sure that no software walker is left and that none begins (close()).
+  // and be sure that no software walker and no session is left and that none begins (close()).
   constexpr bool destroy(std::size_t most) noexcept {
     if (root_ == none) return true;
     const table_address root{root_ & ~(open | closed)};

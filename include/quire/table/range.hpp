@@ -41,6 +41,7 @@ namespace detail {
 template <pte_format Format>
 [[nodiscard]] QUIRE_COLD constexpr error range_error(input_range range) noexcept {
   constexpr std::uint64_t page = Format::shape.page_bytes();
+  if (range.defect() == errc::empty_range) return {errc::empty_range, -1, range.first().value & ~std::uint64_t{1}};
   if (range.defect() != errc::none) return {range.defect(), -1, range.first().value};
   if (!range.first().is_aligned(page)) return {errc::unaligned, -1, range.first().value};
   if (!(range.last() + 1).is_aligned(page)) return {errc::unaligned, -1, range.last().value};
@@ -63,7 +64,7 @@ template <pte_format Format>
 // Errors: the range's own defect; unaligned (first byte, or the byte after the last, is no multiple of a page);
 // beyond_input, also for a range that spans the hole between the halves of a sign-extended space.
 template <pte_format Format>
-[[nodiscard]] constexpr error check_range(input_range range) noexcept {
+[[nodiscard]] QUIRE_INLINE constexpr error check_range(input_range range) noexcept {
   if (is_sound<Format>(range)) [[likely]]
     return {};
   return detail::range_error<Format>(range);

@@ -58,8 +58,8 @@ class exclusive_session : public reading_session<Table> {
                                 options.largest_level, detail::install_alone<format, policies_type>{invalidations_}))
         [[likely]]
       return {};
-    map_call<Table, Source> call{*table_, range.first(), range.last() - range.first(), output, wanted,
-                                 source,  options,       invalidations_.lend()};
+    map_call<Table, Source> call{*table_, this->reach(), range.first(), range.last() - range.first(), output,
+                                 wanted,  source,        options,       invalidations_.lend()};
     const auto done = map_any<Source, Report>(call, static_cast<Report&&>(report));
     invalidations_.go_on_as(call.invalidations);
     return done;
@@ -231,7 +231,7 @@ class exclusive_session : public reading_session<Table> {
       }
     }
     decltype(auto) invalidations = invalidations_.lend();
-    const auto done = split_by_walk<Skip>(*table_, invalidations, range, target, source);
+    const auto done = split_by_walk<Skip>(*table_, this->reach(), invalidations, range, target, source);
     invalidations_.go_on_as(invalidations);
     return done;
   }
@@ -299,9 +299,10 @@ class exclusive_session : public reading_session<Table> {
 
   // Runs `body` on an operation, once the root is there and the range makes sense.
   template <class Body>
-  static constexpr auto with(Table& table, invalidator<policies_type>& invalidations, input_range range,
-                             Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
-    const auto root = table.root();
+  static constexpr auto with(Table& table, found_root<format> found, invalidator<policies_type>& invalidations,
+                             input_range range, Body&& body) noexcept
+      -> decltype(body(std::declval<operation_type&>())) {
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations};
@@ -309,7 +310,7 @@ class exclusive_session : public reading_session<Table> {
   }
   template <class Body>
   constexpr auto with(input_range range, Body&& body) noexcept -> decltype(body(std::declval<operation_type&>())) {
-    return with(*table_, invalidations_, range, static_cast<Body&&>(body));
+    return with(*table_, this->reach(), invalidations_, range, static_cast<Body&&>(body));
   }
   // One change and nothing else. Most are of a few pages, which one table has; whatever else there may be to do or to
   // complain of is for the walk.
@@ -343,7 +344,7 @@ class exclusive_session : public reading_session<Table> {
   [[nodiscard, gnu::noinline]] static constexpr result<changed_leaves> change_by_walk(Table& table, Pages pages,
                                                                                       const entry_change<word>& change,
                                                                                       Report& report) noexcept {
-    const auto root = table.root();
+    const auto root = table.root();  // the lock keeps it what it was
     if (!root) return root.error();
     if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
     return change_range<format>(table.policies().memory, *root, pages, change, report);
@@ -371,8 +372,9 @@ class exclusive_session : public reading_session<Table> {
   }
   template <walk_flags Skip, class Source>
   [[nodiscard, gnu::noinline]] static constexpr result<split_result> split_by_walk(
-      Table& table, invalidator<policies_type>& invalidations, input_range range, int target, Source& source) noexcept {
-    return with(table, invalidations, range, [&](operation_type& op) -> result<split_result> {
+      Table& table, found_root<format> root, invalidator<policies_type>& invalidations, input_range range, int target,
+      Source& source) noexcept {
+    return with(table, root, invalidations, range, [&](operation_type& op) -> result<split_result> {
       const split_result done = split_range<Skip>(op, source, range, target);
       op.finish();
       return done;
@@ -382,7 +384,7 @@ class exclusive_session : public reading_session<Table> {
   template <class Source, class Report>
   QUIRE_COLD static constexpr result<void> map_any(map_call<Table, Source>& call, Report report) noexcept {
     const auto range = call.range();
-    return with(call.table, call.invalidations, range, [&](operation_type& op) -> result<void> {
+    return with(call.table, call.root, call.invalidations, range, [&](operation_type& op) -> result<void> {
       return map_over(op, call.invalidations, call.source, range, call.output, call.wanted, call.options, report);
     });
   }

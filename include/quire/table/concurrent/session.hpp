@@ -70,7 +70,8 @@ class concurrent_session : public page_session<Table, true> {
     concurrent_debt<policies_type> same = debt_;  // a mapping unlinks no table and takes no right away
     const map_options asked = options;
     unguarded guard;
-    const auto done = map_any(*table_, section_, lent, same, range, output, wanted, source, asked, guard);
+    const auto done =
+        map_any(*table_, this->reach(), section_, lent, same, range, output, wanted, source, asked, guard);
     invalidations_.take_back(lent);
     return done;
   }
@@ -79,7 +80,8 @@ class concurrent_session : public page_session<Table, true> {
   template <table_source Source, class Guard>
   constexpr result<void> map_guarded(input_range range, output_address output, const attributes& wanted, Source& source,
                                      map_options options, Guard&& guard) noexcept {
-    return map_any(*table_, section_, invalidations_, debt_, range, output, wanted, source, options, guard);
+    return map_any(*table_, this->reach(), section_, invalidations_, debt_, range, output, wanted, source, options,
+                   guard);
   }
 
   // Takes whole leaves and markers away that overlap the range, and says what was there; report(removed_leaf) for each
@@ -206,7 +208,7 @@ class concurrent_session : public page_session<Table, true> {
     }
     decltype(auto) lent = invalidations_.lend();
     concurrent_debt<policies_type> debt = debt_;
-    const auto given = split_by_walk<Skip>(*table_, section_, lent, debt, range, target, source);
+    const auto given = split_by_walk<Skip>(*table_, this->reach(), section_, lent, debt, range, target, source);
     invalidations_.take_back(lent);
     debt_ = debt;
     return given;
@@ -260,7 +262,7 @@ class concurrent_session : public page_session<Table, true> {
   template <class Body>
   QUIRE_INLINE constexpr auto with(input_range range, Body&& body) noexcept
       -> decltype(body(std::declval<operation_type&>())) {
-    const auto root = table_->root();
+    const auto root = this->reach().get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table_->policies(), *root, invalidations_, debt_};
@@ -268,12 +270,12 @@ class concurrent_session : public page_session<Table, true> {
   }
   // Without the session, which would live in memory for its sake.
   template <class Source, class Guard>
-  QUIRE_COLD static constexpr result<void> map_any(Table& table, Section& section,
+  QUIRE_COLD static constexpr result<void> map_any(Table& table, found_root<format> found, Section& section,
                                                    invalidator<policies_type>& invalidations,
                                                    concurrent_debt<policies_type>& debt, input_range range,
                                                    output_address output, const attributes& wanted, Source& source,
                                                    map_options options, Guard& guard) noexcept {
-    const auto root = table.root();
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations, debt};
@@ -309,7 +311,7 @@ class concurrent_session : public page_session<Table, true> {
     decltype(auto) lent = invalidations_.lend();
     concurrent_debt<policies_type> debt = debt_;
     const auto any =
-        changing_by_walk(*table_, section_, lent, debt, pages, change, why, report,
+        changing_by_walk(*table_, this->reach(), section_, lent, debt, pages, change, why, report,
                          change_progress{here.run.address(done.at), changed_in(here.run, done), done.found_as_wanted});
     invalidations_.take_back(lent);
     debt_ = debt;
@@ -317,12 +319,12 @@ class concurrent_session : public page_session<Table, true> {
     return change_outcome{.any = *any, .is_split = false};
   }
   template <class Pages, class Report>
-  QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, Section& section,
+  QUIRE_COLD static constexpr result<bool> changing_by_walk(Table& table, found_root<format> found, Section& section,
                                                             invalidator<policies_type>& invalidations,
                                                             concurrent_debt<policies_type>& debt, Pages pages,
                                                             const entry_change<word>& change, invalidation_reason why,
                                                             Report& report, change_progress so_far) noexcept {
-    const auto root = table.root();
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(pages.range()); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations, debt};
@@ -331,12 +333,10 @@ class concurrent_session : public page_session<Table, true> {
     return any;
   }
   template <walk_flags Skip, class Source>
-  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(Table& table, Section& section,
-                                                                        invalidator<policies_type>& invalidations,
-                                                                        concurrent_debt<policies_type>& debt,
-                                                                        input_range range, int target,
-                                                                        Source& source) noexcept {
-    const auto root = table.root();
+  [[gnu::noinline]] static constexpr result<split_result> split_by_walk(
+      Table& table, found_root<format> found, Section& section, invalidator<policies_type>& invalidations,
+      concurrent_debt<policies_type>& debt, input_range range, int target, Source& source) noexcept {
+    const auto root = found.get();
     if (!root) return root.error();
     if (const error bad = check_range<format>(range); bad.code != errc::none) return bad;
     operation_type op{table.policies(), *root, invalidations, debt};
