@@ -3682,12 +3682,14 @@ class operation {
 
 namespace quire::kernel {
 
-// Where the compiler has no vector registers to use, as kernels forbid them with -mgeneral-regs-only, a vector of
-// several words would be a piece of the stack.
+// The words of a vector register: a vector that is larger is a pair of them at best, and a piece of the stack where
+// many are in use or, as kernels have it with -mgeneral-regs-only, none may be used.
 template <class Word>
 inline constexpr std::size_t lanes =
-#if defined __SSE2__ || defined __ARM_NEON || defined __riscv_vector
+#if defined __AVX2__
     32 / sizeof(Word);
+#elif defined __SSE2__ || defined __ARM_NEON || defined __riscv_vector
+    16 / sizeof(Word);
 #else
     1;
 #endif
