@@ -804,10 +804,9 @@ def address_text(value):
 
 
 def range_text(value):
-    defect = enumerator(value["defect_"])
     first, last = int(value["first_"]["value"]), int(value["last_"]["value"])
-    if defect != "none":
-        return f"{defect} at input:{first:#x}"
+    if last < first:
+        return f"{'empty_range' if last + 1 == first else 'range_overflow'} at input:{first:#x}"
     return f"{bytes_text(first, last)} ({size_text((last - first + 1) % (1 << 64))})"
 
 

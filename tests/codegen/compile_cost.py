@@ -34,7 +34,7 @@ HEADER = "#include <quire/quire.hpp>\n"
 ROUNDS = 3
 
 MOST_LINES = 40_000  # of the header, whatever the bounds say
-MOST_SECONDS = {"header": 0.4, "one_guest": 4.5}
+MOST_SECONDS = {"header": 0.4, "one_guest": 5.5}
 
 
 def lines_of(source):

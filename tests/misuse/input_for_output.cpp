@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A guest mapped to itself by its own address: where memory lies is an address of another kind.
 // expect: no matching .*function for call to '.*map
-// expect: input_address_kind.* to '.*output_address|candidate: .*map\(const quire::input_range&, quire::output_address
+// expect: input_address_kind.* to '.*output_address|candidate: .*map\(quire::input_range, quire::output_address
 #include <quire/quire.hpp>
 
 #include "user.hpp"

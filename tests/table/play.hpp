@@ -710,7 +710,7 @@ quire::errc player_of<F, Stand>::verdict(std::uint64_t first, std::uint64_t last
   const auto part = [](std::uint64_t address) {
     return address <= last_of_half<F> ? 1 : F::facts.sign_extended && address >= ~last_of_half<F> ? 2 : 0;
   };
-  if (last < first) return errc::range_overflow;
+  if (last < first) return last + 1 == first ? errc::empty_range : errc::range_overflow;
   if (first % page_bytes != 0 || last % page_bytes != page_bytes - 1) return errc::unaligned;
   return part(first) == 0 || part(first) != part(last) ? errc::beyond_input : errc::none;
 }
