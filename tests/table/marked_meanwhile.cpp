@@ -164,7 +164,10 @@ std::size_t wrong_after_changes(std::uint64_t seed) {
   for (int change = 0; change < 12; ++change) {
     const std::uint64_t verb = random() % 4;
     std::size_t first = random() % pages, n = 1 + random() % (pages - first);
-    if (random() % 2 == 0) first = first / 64 * 64, n = std::min<std::size_t>(pages - first, 64 * (1 + random() % 8));
+    if (random() % 2 == 0) {  // whole vectors and rounds
+      first = first / 64 * 64;
+      n = std::min<std::size_t>(pages - first, 64 * (1 + random() % 8));
+    }
     std::uint64_t mask = ~std::uint64_t{0};
     if (verb == 0) {
       REQUIRE(session.write_protect(stretch(first, n)));
