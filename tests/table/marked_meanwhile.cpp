@@ -47,6 +47,7 @@ class walker_of_hardware {
       pages_[i] = now;
     }
   }
+  void end() { pages_ = nullptr; }
   [[nodiscard]] std::size_t lost() const {
     std::size_t lost = 0;
     for (std::size_t i = 0; i < marks_.size(); ++i) lost += (marks_[i] & ~pages_[i]) != 0 ? 1U : 0U;
@@ -190,6 +191,7 @@ std::size_t wrong_after_changes(std::uint64_t seed) {
     wrong +=
         one.has_value() != mapped[i] || (one && one->attrs.allowed.contains(writable) != writable_now[i]) ? 1U : 0U;
   }
+  hardware.end();  // before the table goes
   return wrong;
 }
 
