@@ -4102,7 +4102,7 @@ QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, 
 }
 
 // The same, by stores, and by an exchange where the hardware may write. Neighbours are alike most of the time: a round
-// that begins with an entry to be left alone is asked as a whole whether all are.
+// that begins with an entry to be left alone is asked as a whole whether all are. Relaxed, as in change_entry().
 template <pte_format Format, class Memory>
 [[gnu::noinline]] constexpr bool change_words(Memory& memory, table_address table, std::size_t first, std::size_t last,
                                               const entry_change<typename Format::word>& change) noexcept {
@@ -5755,6 +5755,7 @@ QUIRE_INLINE constexpr changed_leaves change_range(Memory& memory, table_address
                                                    Report& report) noexcept {
   if constexpr (Format::shape.root_level > 0) {
     // Few pages, of one table or of a block: as in the first harvest of memory that was not split when logging began.
+    // Relaxed: who changes here is alone with the tables, but for marks of the hardware.
     if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
       const auto here = descend_to_run<Format, 1, false>(memory, root, range.first(), range.last());
       if (here.found) {

@@ -60,7 +60,7 @@ class walker_of_hardware {
   std::vector<word> marks_;
 };
 
-// Tables where their addresses say; between any two accesses the hardware may have written. `Runs`: has the capability.
+// Tables where their addresses say; between any two accesses the hardware may have written.
 template <pte_format F>
 struct walked_words {
   walker_of_hardware<F>* hardware;
@@ -97,6 +97,7 @@ struct walked_words {
     return words.template fetch_or<W>(t, i, w, o);
   }
 };
+// The same with the run capability.
 template <pte_format F>
 struct walked_runs : walked_words<F> {
   template <class W>

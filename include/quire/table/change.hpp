@@ -350,6 +350,7 @@ QUIRE_INLINE constexpr changed_leaves change_range(Memory& memory, table_address
                                                    Report& report) noexcept {
   if constexpr (Format::shape.root_level > 0) {
     // Few pages, of one table or of a block: as in the first harvest of memory that was not split when logging began.
+    // Relaxed: who changes here is alone with the tables, but for marks of the hardware.
     if (const input_range range = pages.range(); is_within_leaf<Format, 1>(range)) {
       const auto here = descend_to_run<Format, 1, false>(memory, root, range.first(), range.last());
       if (here.found) {

@@ -155,7 +155,7 @@ QUIRE_COLD constexpr bool change_contended(Memory& memory, table_address table, 
 }
 
 // The same, by stores, and by an exchange where the hardware may write. Neighbours are alike most of the time: a round
-// that begins with an entry to be left alone is asked as a whole whether all are.
+// that begins with an entry to be left alone is asked as a whole whether all are. Relaxed, as in change_entry().
 template <pte_format Format, class Memory>
 [[gnu::noinline]] constexpr bool change_words(Memory& memory, table_address table, std::size_t first, std::size_t last,
                                               const entry_change<typename Format::word>& change) noexcept {
